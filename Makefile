@@ -1,0 +1,101 @@
+# `make demo` and `make test` need cargo, a C compiler for linking and Python 3.11 or newer; all else
+# they install themselves, into .venv. Rust is built into target/, once per profile.
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+
+# The interpreter that `make bench` runs: any that has NumPy, and torch and jax to compare with.
+BENCH_PYTHON ?= $(BIN)/python
+BENCH_FLAGS ?=
+PYTEST_FLAGS ?= -n auto
+
+# maturin refuses to choose between a conda environment and .venv, and it must be .venv.
+unexport CONDA_PREFIX
+export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Without these, clippy and the tests would look for a Python of their own.
+USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+.PHONY: help demo test bench accuracy docs lock clean build tools lint-tools \
+	check-rust test-rust test-python check-python
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## build, train a network on handwritten digits, draw the result
+	@echo "== training examples/digits.py"
+	@$(BIN)/python examples/digits.py
+
+test: lint-tools check-rust docs test-rust build check-python test-python ## run every check and test
+
+bench: build ## time logitkit against NumPy, SciPy and, with BENCH_PYTHON=, torch and jax
+	@echo "== benches/compare.py"
+	@PYTHONPATH=python $(BENCH_PYTHON) benches/compare.py $(BENCH_FLAGS)
+
+accuracy: build ## measure the accuracy table of the README
+	@echo "== tests/accuracy.py"
+	@$(BIN)/python -m tests.accuracy
+
+docs: tools ## build the documentation of the crate
+	@echo "== cargo doc"
+	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+lock: $(VENV)/installed ## pin the newest development tools in requirements/dev.txt
+	@echo "== requirements/dev.txt"
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --group pyproject.toml:tools \
+		--universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--output-file requirements/dev.txt
+
+clean: ## remove what was built or installed
+	rm -rf target $(VENV) python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+tools:
+	@scripts/check-tools rust cc python
+
+lint-tools:
+	@scripts/check-tools rust lints cc python
+
+$(VENV)/installed: requirements/dev.txt | tools
+	@echo "== installing requirements/dev.txt into $(VENV)"
+	@"$$(scripts/find-python)" -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+build: $(VENV)/installed
+	@echo "== building the extension module (release)"
+	@$(BIN)/maturin develop --release --locked
+
+check-rust: $(VENV)/installed
+	@echo "== cargo fmt"
+	@cargo fmt --check
+	@echo "== cargo clippy"
+	@cargo clippy --locked --all-targets -- -D warnings
+	@echo "== cargo clippy, feature python"
+	@$(USE_VENV) cargo clippy --locked --all-targets --features python -- -D warnings
+
+# nextest runs tests side by side, and no doctests; cargo test runs both, one file after the other.
+test-rust: $(VENV)/installed
+	@if cargo nextest --version >/dev/null 2>&1; then \
+		echo "== cargo nextest" && $(USE_VENV) cargo nextest run --locked && \
+		echo "== doctests" && $(USE_VENV) cargo test --locked --doc; \
+	else \
+		echo "== cargo test" && $(USE_VENV) cargo test --locked; \
+	fi
+
+check-python: build
+	@echo "== ruff"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@echo "== mypy"
+	@$(BIN)/mypy
+	@echo "== stubtest"
+	@$(BIN)/python -m mypy.stubtest logitkit --mypy-config-file pyproject.toml
+
+test-python: build
+	@echo "== pytest"
+	@$(USE_VENV) $(BIN)/pytest $(PYTEST_FLAGS)

@@ -1,0 +1,101 @@
+"""Interleaved timing: every round times every contender once, so that a slow spell hits them all.
+
+Ratios are taken within a round and their median over the rounds is what is reported.
+"""
+
+import gc
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from comparison.problems import Call
+
+# Long enough for the clock and the loop around the calls not to matter.
+BATCH_SECONDS = 2e-3
+# Thread pools spin for about a millisecond after their work and take a core from who comes next.
+SETTLE_SECONDS = 4e-3
+# A call shorter than this gets an untimed one before it, which wakes threads and fills caches.
+WARM_UP_BELOW_SECONDS = 20e-3
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median, and between which values the middle eight tenths lie."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> "Spread":
+        """Summarise one value per round."""
+        low, median, high = np.percentile(values, [10, 50, 90])
+        return cls(float(median), float(low), float(high))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One contender's seconds per call, and the first contender's time as a multiple of them."""
+
+    seconds: Spread
+    ratio: Spread
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Calls made one after another under one reading of the clock."""
+
+    call: Call
+    count: int
+    warm_up: bool
+
+    @classmethod
+    def calibrated(cls, call: Call) -> "_Batch":
+        """Choose how many calls make a batch, after first calls that compile and allocate."""
+        call()
+        call()
+        start = time.perf_counter()
+        call()
+        seconds = max(time.perf_counter() - start, 1e-8)
+        if seconds < BATCH_SECONDS:
+            # The first measurement of a call of nanoseconds is mostly the clock.
+            seconds = cls(call, 100, warm_up=True).seconds()
+        count = max(1, round(BATCH_SECONDS / seconds))
+        return cls(call, count, seconds < WARM_UP_BELOW_SECONDS)
+
+    def seconds(self) -> float:
+        call = self.call
+        if self.warm_up:
+            call()
+        start = time.perf_counter_ns()
+        for _ in repeat(None, self.count):
+            call()
+        return (time.perf_counter_ns() - start) / self.count * 1e-9
+
+
+def interleaved(
+    calls: Mapping[str, Call], rounds: int, progress: Callable[[int], None]
+) -> dict[str, Timing]:
+    """Time the calls in turn, in another order each round, and compare each with the first."""
+    batches = [_Batch.calibrated(call) for call in calls.values()]
+    seconds = np.empty((rounds, len(batches)))
+    rng = np.random.default_rng(0)
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(rounds):
+            for index in rng.permutation(len(batches)):
+                time.sleep(SETTLE_SECONDS)
+                seconds[turn, index] = batches[index].seconds()
+            progress(turn + 1)
+    finally:
+        gc.enable()
+    ratios = seconds[:, :1] / seconds
+    return {
+        label: Timing(Spread.of(seconds[:, index]), Spread.of(ratios[:, index]))
+        for index, label in enumerate(calls)
+    }

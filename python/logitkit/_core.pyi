@@ -1,0 +1,538 @@
+# Types of the extension module. Only types belong here; what the functions do is told by their
+# docstrings, in `src/python/docs`. Overloads carry two facts: the dtype (float32 stays float32, all
+# else that is accepted becomes float64) and the reduction ("none" gives an array, "mean" and "sum"
+# a scalar).
+
+# float32 and float64 are subtypes of each other in part, as NumPy's stubs have it, so each pair of
+# overloads below would be reported.
+# mypy: disable-error-code="overload-overlap"
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, overload, type_check_only
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import TypeVar
+
+__all__ = [
+    "__version__",
+    "accuracy",
+    "binary_cross_entropy",
+    "binary_cross_entropy_and_grad",
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_and_grad",
+    "categorical_cross_entropy",
+    "categorical_cross_entropy_and_grad",
+    "cross_entropy",
+    "cross_entropy_and_grad",
+    "get_num_threads",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "log_softmax_vjp",
+    "logsumexp",
+    "nll_loss",
+    "nll_loss_and_grad",
+    "perplexity",
+    "set_num_threads",
+    "sigmoid",
+    "simd_level",
+    "softmax",
+    "softmax_vjp",
+    "softplus",
+    "top_k",
+]
+
+_Scalar_co = TypeVar("_Scalar_co", bound=np.generic, covariant=True)
+
+@type_check_only
+class _SupportsArray(Protocol[_Scalar_co]):
+    def __array__(self) -> np.ndarray[Any, np.dtype[_Scalar_co]]: ...
+
+# Sequences are spelled out level by level: a recursive alias would let strings in.
+_T = TypeVar("_T")
+_Sequence2: TypeAlias = Sequence[_T] | Sequence[Sequence[_T]]
+_Nested: TypeAlias = _T | _Sequence2[_T] | Sequence[Sequence[_Sequence2[_T]]]
+
+_Float32Like: TypeAlias = _Nested[_SupportsArray[np.float32]]
+_Float64Like: TypeAlias = _Nested[float | _SupportsArray[np.float64 | np.integer[Any] | np.bool_]]
+
+# What is given as `out` is what comes back, with its own type.
+_Out32 = TypeVar("_Out32", bound=NDArray[np.float32], default=NDArray[np.float32])
+_Out64 = TypeVar("_Out64", bound=NDArray[np.float64], default=NDArray[np.float64])
+
+__version__: str
+
+# The formatter would give each parameter a line of its own and hide what differs between overloads.
+# fmt: off
+
+@overload
+def softmax(x: _Float64Like, axis: SupportsIndex = -1, *, out: _Out64 | None = None) -> _Out64: ...
+@overload
+def softmax(x: _Float32Like, axis: SupportsIndex = -1, *, out: _Out32 | None = None) -> _Out32: ...
+
+@overload
+def log_softmax(
+    x: _Float64Like, axis: SupportsIndex = -1, *, out: _Out64 | None = None,
+) -> _Out64: ...
+@overload
+def log_softmax(
+    x: _Float32Like, axis: SupportsIndex = -1, *, out: _Out32 | None = None,
+) -> _Out32: ...
+
+@overload
+def logsumexp(
+    x: _Float64Like, axis: SupportsIndex = -1, *, keepdims: Literal[True],
+) -> NDArray[np.float64]: ...
+@overload
+def logsumexp(
+    x: _Float64Like, axis: SupportsIndex = -1, *, keepdims: bool = False,
+) -> NDArray[np.float64] | np.float64: ...
+@overload
+def logsumexp(
+    x: _Float32Like, axis: SupportsIndex = -1, *, keepdims: Literal[True],
+) -> NDArray[np.float32]: ...
+@overload
+def logsumexp(
+    x: _Float32Like, axis: SupportsIndex = -1, *, keepdims: bool = False,
+) -> NDArray[np.float32] | np.float32: ...
+
+@overload
+def sigmoid(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
+@overload
+def sigmoid(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
+
+@overload
+def log_sigmoid(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
+@overload
+def log_sigmoid(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
+
+@overload
+def softplus(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
+@overload
+def softplus(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
+
+@overload
+def softmax_vjp(
+    probs: _Float64Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
+    out: _Out64 | None = None,
+) -> _Out64: ...
+@overload
+def softmax_vjp(
+    probs: _Float32Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
+    out: _Out32 | None = None,
+) -> _Out32: ...
+
+@overload
+def log_softmax_vjp(
+    log_probs: _Float64Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
+    out: _Out64 | None = None,
+) -> _Out64: ...
+@overload
+def log_softmax_vjp(
+    log_probs: _Float32Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
+    out: _Out32 | None = None,
+) -> _Out32: ...
+
+@overload
+def cross_entropy(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> np.float64: ...
+@overload
+def cross_entropy(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> np.float32: ...
+@overload
+def cross_entropy(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["none"],
+) -> NDArray[np.float64]: ...
+@overload
+def cross_entropy(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["none"],
+) -> NDArray[np.float32]: ...
+@overload
+def cross_entropy(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str,
+) -> NDArray[np.float64] | np.float64: ...
+@overload
+def cross_entropy(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str,
+) -> NDArray[np.float32] | np.float32: ...
+
+@overload
+def cross_entropy_and_grad(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out64 | None = None,
+) -> tuple[np.float64, _Out64]: ...
+@overload
+def cross_entropy_and_grad(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out32 | None = None,
+) -> tuple[np.float32, _Out32]: ...
+@overload
+def cross_entropy_and_grad(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["none"], out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64], _Out64]: ...
+@overload
+def cross_entropy_and_grad(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["none"], out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32], _Out32]: ...
+@overload
+def cross_entropy_and_grad(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str, out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64] | np.float64, _Out64]: ...
+@overload
+def cross_entropy_and_grad(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str, out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+
+@overload
+def nll_loss(
+    log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["mean", "sum"] = "mean",
+) -> np.float64: ...
+@overload
+def nll_loss(
+    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["mean", "sum"] = "mean",
+) -> np.float32: ...
+@overload
+def nll_loss(
+    log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["none"],
+) -> NDArray[np.float64]: ...
+@overload
+def nll_loss(
+    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["none"],
+) -> NDArray[np.float32]: ...
+@overload
+def nll_loss(
+    log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: str,
+) -> NDArray[np.float64] | np.float64: ...
+@overload
+def nll_loss(
+    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: str,
+) -> NDArray[np.float32] | np.float32: ...
+
+@overload
+def nll_loss_and_grad(
+    log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Out64 | None = None,
+) -> tuple[np.float64, _Out64]: ...
+@overload
+def nll_loss_and_grad(
+    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Out32 | None = None,
+) -> tuple[np.float32, _Out32]: ...
+@overload
+def nll_loss_and_grad(
+    log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["none"],
+    out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64], _Out64]: ...
+@overload
+def nll_loss_and_grad(
+    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["none"],
+    out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32], _Out32]: ...
+@overload
+def nll_loss_and_grad(
+    log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: str, out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64] | np.float64, _Out64]: ...
+@overload
+def nll_loss_and_grad(
+    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: str, out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+
+@overload
+def categorical_cross_entropy(
+    probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> np.float64: ...
+@overload
+def categorical_cross_entropy(
+    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> np.float32: ...
+@overload
+def categorical_cross_entropy(
+    probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: Literal["none"],
+) -> NDArray[np.float64]: ...
+@overload
+def categorical_cross_entropy(
+    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: Literal["none"],
+) -> NDArray[np.float32]: ...
+@overload
+def categorical_cross_entropy(
+    probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
+) -> NDArray[np.float64] | np.float64: ...
+@overload
+def categorical_cross_entropy(
+    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
+) -> NDArray[np.float32] | np.float32: ...
+
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out64 | None = None,
+) -> tuple[np.float64, _Out64]: ...
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out32 | None = None,
+) -> tuple[np.float32, _Out32]: ...
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: Literal["none"],
+    out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64], _Out64]: ...
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: Literal["none"],
+    out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32], _Out32]: ...
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
+    out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64] | np.float64, _Out64]: ...
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
+    out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+
+@overload
+def binary_cross_entropy(
+    probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> np.float64: ...
+@overload
+def binary_cross_entropy(
+    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> np.float32: ...
+@overload
+def binary_cross_entropy(
+    probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["none"],
+) -> NDArray[np.float64]: ...
+@overload
+def binary_cross_entropy(
+    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["none"],
+) -> NDArray[np.float32]: ...
+@overload
+def binary_cross_entropy(
+    probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: str,
+) -> NDArray[np.float64] | np.float64: ...
+@overload
+def binary_cross_entropy(
+    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: str,
+) -> NDArray[np.float32] | np.float32: ...
+
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out64 | None = None,
+) -> tuple[np.float64, _Out64]: ...
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out32 | None = None,
+) -> tuple[np.float32, _Out32]: ...
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["none"], out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64], _Out64]: ...
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["none"], out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32], _Out32]: ...
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: str, out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64] | np.float64, _Out64]: ...
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: str, out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+
+@overload
+def binary_cross_entropy_with_logits(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
+) -> np.float64: ...
+@overload
+def binary_cross_entropy_with_logits(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
+) -> np.float32: ...
+@overload
+def binary_cross_entropy_with_logits(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["none"],
+) -> NDArray[np.float64]: ...
+@overload
+def binary_cross_entropy_with_logits(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["none"],
+) -> NDArray[np.float32]: ...
+@overload
+def binary_cross_entropy_with_logits(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str,
+) -> NDArray[np.float64] | np.float64: ...
+@overload
+def binary_cross_entropy_with_logits(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str,
+) -> NDArray[np.float32] | np.float32: ...
+
+@overload
+def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Out64 | None = None,
+) -> tuple[np.float64, _Out64]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Out32 | None = None,
+) -> tuple[np.float32, _Out32]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["none"], out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64], _Out64]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["none"], out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32], _Out32]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str, out: _Out64 | None = None,
+) -> tuple[NDArray[np.float64] | np.float64, _Out64]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str, out: _Out32 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+
+@overload
+def linear(
+    x: _Float64Like, weight: ArrayLike, bias: ArrayLike | None = None,
+) -> NDArray[np.float64]: ...
+@overload
+def linear(
+    x: _Float32Like, weight: ArrayLike, bias: ArrayLike | None = None,
+) -> NDArray[np.float32]: ...
+
+@overload
+def top_k(
+    x: _Float64Like, k: SupportsIndex, axis: SupportsIndex = -1,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]: ...
+@overload
+def top_k(
+    x: _Float32Like, k: SupportsIndex, axis: SupportsIndex = -1,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
+
+def accuracy(
+    scores: _Float64Like | _Float32Like, targets: ArrayLike, *, k: SupportsIndex = 1,
+    axis: SupportsIndex = -1, ignore_index: SupportsIndex | None = None,
+) -> np.float64: ...
+def perplexity(
+    logits: _Float64Like | _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    ignore_index: SupportsIndex | None = None,
+) -> np.float64: ...
+
+def set_num_threads(n: SupportsIndex) -> None: ...
+def get_num_threads() -> int: ...
+def simd_level() -> Literal["fallback", "sse4.2", "avx2", "avx512", "neon"]: ...

@@ -1,0 +1,372 @@
+//! Binary cross entropy, from probabilities and from logits.
+
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Dimension, IxDyn};
+
+use crate::error::{Error, Result};
+use crate::float::Float;
+use crate::kernel::binary::{BinaryKernel, BinaryLoss, FromLogits, FromProbs, Wanted};
+use crate::lanes::{View, ViewMut, check_shape, position, read_blocks, write_blocks};
+use crate::loss::{Loss, Reduction, check_eps, is_probability, mean, not_a_probability};
+use crate::wide::Wide;
+
+/// Binary cross entropy of logits against targets from 0 to 1.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct BinaryCrossEntropyWithLogits<'a, T> {
+    weight: Option<View<'a, T>>,
+    pos_weight: Option<View<'a, T>>,
+    reduction: Reduction,
+}
+
+/// Binary cross entropy of probabilities against targets from 0 to 1.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct BinaryCrossEntropy<'a, T> {
+    weight: Option<View<'a, T>>,
+    eps: f64,
+    reduction: Reduction,
+}
+
+impl<T> Default for BinaryCrossEntropyWithLogits<'_, T> {
+    fn default() -> Self {
+        Self {
+            weight: None,
+            pos_weight: None,
+            reduction: Reduction::Mean,
+        }
+    }
+}
+
+impl<T> Default for BinaryCrossEntropy<'_, T> {
+    fn default() -> Self {
+        Self {
+            weight: None,
+            eps: 0.0,
+            reduction: Reduction::Mean,
+        }
+    }
+}
+
+impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
+    /// No weights, the mean over the elements.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A weight for each element, broadcast to the logits; 0 leaves the element out.
+    pub fn weight<D: Dimension>(mut self, weight: ArrayView<'a, T, D>) -> Self {
+        self.weight = Some(weight.into());
+        self
+    }
+
+    /// The weight of the positive class, broadcast to the logits.
+    pub fn pos_weight<D: Dimension>(mut self, weight: ArrayView<'a, T, D>) -> Self {
+        self.pos_weight = Some(weight.into());
+        self
+    }
+
+    /// How the losses of the elements become one.
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// The loss.
+    pub fn loss<D: Dimension>(
+        &self,
+        logits: ArrayView<'_, T, D>,
+        targets: ArrayView<'_, T, D>,
+    ) -> Result<Loss<T>> {
+        self.call(&logits.into(), &targets.into())?.loss()
+    }
+
+    /// The loss, and the gradient of the reduced loss with respect to the logits.
+    pub fn loss_and_grad<D: Dimension>(
+        &self,
+        logits: ArrayView<'_, T, D>,
+        targets: ArrayView<'_, T, D>,
+    ) -> Result<(Loss<T>, Array<T, D>)> {
+        let mut gradient = Array::from_elem(logits.raw_dim(), T::ZERO);
+        let loss = self.loss_and_grad_into(logits, targets, gradient.view_mut())?;
+        Ok((loss, gradient))
+    }
+
+    /// [`loss_and_grad`](Self::loss_and_grad) with the gradient written to an array of the same
+    /// shape.
+    pub fn loss_and_grad_into<D: Dimension>(
+        &self,
+        logits: ArrayView<'_, T, D>,
+        targets: ArrayView<'_, T, D>,
+        out: ArrayViewMut<'_, T, D>,
+    ) -> Result<Loss<T>> {
+        let call = self.call(&logits.into(), &targets.into())?;
+        call.loss_and_grad(&out.into())
+    }
+
+    fn call<'b>(
+        &self,
+        logits: &View<'b, T>,
+        targets: &View<'b, T>,
+    ) -> Result<BinaryCall<'b, T, FromLogits>>
+    where
+        'a: 'b,
+    {
+        let weights = [self.weight.clone(), self.pos_weight.clone()];
+        BinaryCall::new(FromLogits, logits, targets, weights, self.reduction)
+    }
+}
+
+impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
+    /// No weights, no clipping, the mean over the elements.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A weight for each element, broadcast to the probabilities; 0 leaves the element out.
+    pub fn weight<D: Dimension>(mut self, weight: ArrayView<'a, T, D>) -> Self {
+        self.weight = Some(weight.into());
+        self
+    }
+
+    /// Clips the probabilities to `[eps, 1 - eps]`, from 0 to 0.5 exclusive.
+    pub fn eps(mut self, eps: f64) -> Self {
+        self.eps = eps;
+        self
+    }
+
+    /// How the losses of the elements become one.
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// The loss.
+    pub fn loss<D: Dimension>(
+        &self,
+        probs: ArrayView<'_, T, D>,
+        targets: ArrayView<'_, T, D>,
+    ) -> Result<Loss<T>> {
+        self.call(&probs.into(), &targets.into())?.loss()
+    }
+
+    /// The loss, and the gradient of the reduced loss with respect to the probabilities.
+    pub fn loss_and_grad<D: Dimension>(
+        &self,
+        probs: ArrayView<'_, T, D>,
+        targets: ArrayView<'_, T, D>,
+    ) -> Result<(Loss<T>, Array<T, D>)> {
+        let mut gradient = Array::from_elem(probs.raw_dim(), T::ZERO);
+        let loss = self.loss_and_grad_into(probs, targets, gradient.view_mut())?;
+        Ok((loss, gradient))
+    }
+
+    /// [`loss_and_grad`](Self::loss_and_grad) with the gradient written to an array of the same
+    /// shape.
+    pub fn loss_and_grad_into<D: Dimension>(
+        &self,
+        probs: ArrayView<'_, T, D>,
+        targets: ArrayView<'_, T, D>,
+        out: ArrayViewMut<'_, T, D>,
+    ) -> Result<Loss<T>> {
+        let call = self.call(&probs.into(), &targets.into())?;
+        call.loss_and_grad(&out.into())
+    }
+
+    fn call<'b>(
+        &self,
+        probs: &View<'b, T>,
+        targets: &View<'b, T>,
+    ) -> Result<BinaryCall<'b, T, FromProbs>>
+    where
+        'a: 'b,
+    {
+        let loss = FromProbs { eps: self.eps };
+        let weights = [self.weight.clone(), None];
+        BinaryCall::new(loss, probs, targets, weights, self.reduction)
+    }
+}
+
+/// What a binary loss checks besides its targets.
+pub(crate) trait CheckedBinaryLoss: BinaryLoss {
+    /// What the first argument is called.
+    const SCORES: &'static str;
+
+    /// By how much the first argument may lie outside [0, 1], if it must not.
+    fn tolerance(self) -> Result<Option<f64>>;
+}
+
+impl CheckedBinaryLoss for FromLogits {
+    const SCORES: &'static str = "logits";
+
+    fn tolerance(self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+}
+
+impl CheckedBinaryLoss for FromProbs {
+    const SCORES: &'static str = "probs";
+
+    fn tolerance(self) -> Result<Option<f64>> {
+        check_eps(self.eps)?;
+        Ok(Some(self.eps))
+    }
+}
+
+/// Weights of every element and of the positive class.
+type Weights<'a, T> = Option<[View<'a, T>; 2]>;
+
+/// The weights that were given, repeated to the shape of the scores; those not given are 1.
+fn broadcast<'a, T: Float>(
+    weights: [Option<View<'a, T>>; 2],
+    shape: &[usize],
+    like: &'static str,
+) -> Result<Weights<'a, T>> {
+    if weights.iter().all(Option::is_none) {
+        return Ok(None);
+    }
+    let repeat = |name, weight: Option<View<'a, T>>| {
+        let weight = weight.unwrap_or_else(|| View::scalar(T::ONE_REF));
+        weight.broadcast(shape).ok_or_else(|| Error::Broadcast {
+            name,
+            given: weight.shape().to_vec(),
+            expected: shape.to_vec(),
+            like,
+        })
+    };
+    let [weight, pos_weight] = weights;
+    Ok(Some([
+        repeat("weight", weight)?,
+        repeat("pos_weight", pos_weight)?,
+    ]))
+}
+
+/// A binary loss with its arguments checked, ready to be computed.
+pub(crate) struct BinaryCall<'a, T, L> {
+    inputs: [View<'a, T>; 2],
+    weights: Weights<'a, T>,
+    loss: L,
+    reduction: Reduction,
+}
+
+impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
+    /// Checks the arguments; weights are those of the elements and of the positive class.
+    pub(crate) fn new(
+        loss: L,
+        scores: &View<'a, T>,
+        targets: &View<'a, T>,
+        weights: [Option<View<'a, T>>; 2],
+        reduction: Reduction,
+    ) -> Result<Self> {
+        let tolerance = loss.tolerance()?;
+        check_shape("targets", targets.shape(), scores.shape(), L::SCORES)?;
+        let call = Self {
+            inputs: [scores.clone(), targets.clone()],
+            weights: broadcast(weights, scores.shape(), L::SCORES)?,
+            loss,
+            reduction,
+        };
+        call.check("targets", 1, 0.0)?;
+        if let Some(eps) = tolerance {
+            call.check(L::SCORES, 0, eps)?;
+        }
+        Ok(call)
+    }
+
+    /// An error at the first element that counts which is not from 0 to 1.
+    fn check(&self, name: &'static str, input: usize, eps: f64) -> Result<()> {
+        let view = &self.inputs[input];
+        let elements = view.elements();
+        let weights = self.weights.as_ref().map(|[weight, _]| weight.elements());
+        let counts = |place: usize| weights.as_ref().is_none_or(|w| w.value(place) != T::ZERO);
+        let wrong = (0..elements.count())
+            .find(|&place| !is_probability(elements.value(place).to_f64(), eps) && counts(place));
+        wrong.map_or(Ok(()), |place| {
+            let value = elements.value(place).to_f64();
+            let place = position(place, view.shape());
+            Err(not_a_probability(name, place, value, eps))
+        })
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.inputs[0].shape()
+    }
+
+    /// The loss, in an array of its own where it is not reduced.
+    fn loss(&self) -> Result<Loss<T>> {
+        if self.reduction != Reduction::None {
+            let loss = self.reduced_loss()?;
+            return Ok(Loss::Reduced(T::from_f64(loss.to_f64())));
+        }
+        let mut losses = ArrayD::from_elem(IxDyn(self.shape()), T::ZERO);
+        self.write_losses(&losses.view_mut().into())?;
+        Ok(Loss::Unreduced(losses))
+    }
+
+    /// The loss, with the gradient written to its place.
+    fn loss_and_grad(&self, gradient: &ViewMut<'_, T>) -> Result<Loss<T>> {
+        gradient.check_shape("out", self.shape(), L::SCORES)?;
+        if self.reduction == Reduction::None {
+            // The losses first: the gradient may overwrite what they are made of.
+            let loss = self.loss()?;
+            self.write_gradient(gradient)?;
+            return Ok(loss);
+        }
+        let loss = self.write_gradient(gradient)?;
+        Ok(Loss::Reduced(T::from_f64(loss.to_f64())))
+    }
+
+    /// The mean or the sum of the losses.
+    pub(crate) fn reduced_loss(&self) -> Result<Wide> {
+        let sum = self.run(Wanted::Sum, None)?;
+        Ok(self.reduce(sum))
+    }
+
+    /// Writes the loss of every element.
+    pub(crate) fn write_losses(&self, losses: &ViewMut<'_, T>) -> Result<()> {
+        self.run(Wanted::Losses, Some(losses)).map(|_| ())
+    }
+
+    /// Writes the gradient; returns the mean or the sum of the losses.
+    pub(crate) fn write_gradient(&self, gradient: &ViewMut<'_, T>) -> Result<Wide> {
+        let sum = self.run(Wanted::Gradient, Some(gradient))?;
+        Ok(self.reduce(sum))
+    }
+
+    fn count(&self) -> Wide {
+        Wide::new(self.inputs[0].len() as f64)
+    }
+
+    fn reduce(&self, sum: Wide) -> Wide {
+        match self.reduction {
+            Reduction::Mean => mean(sum, self.count()),
+            _ => sum,
+        }
+    }
+
+    fn run(&self, wanted: Wanted, output: Option<&ViewMut<'_, T>>) -> Result<Wide> {
+        let scale = match self.reduction {
+            Reduction::Mean => Wide::new(1.0).divided_by(self.count()),
+            _ => Wide::new(1.0),
+        };
+        let kernel = BinaryKernel {
+            loss: self.loss,
+            wanted,
+            scale,
+        };
+        let mut total = Wide::ZERO;
+        let merge = |sum: Wide| total += sum;
+        let [scores, targets] = self.inputs.clone();
+        match (self.weights.clone(), output) {
+            (None, None) => read_blocks(&self.inputs, &kernel, merge)?,
+            (None, Some(output)) => write_blocks(&self.inputs, output, &kernel, merge)?,
+            (Some([weight, pos_weight]), output) => {
+                let inputs = [scores, targets, weight, pos_weight];
+                match output {
+                    None => read_blocks(&inputs, &kernel, merge)?,
+                    Some(output) => write_blocks(&inputs, output, &kernel, merge)?,
+                }
+            }
+        }
+        Ok(total)
+    }
+}

@@ -1,0 +1,244 @@
+//! The element types: the sealed [`Float`] trait with each format's constants and its SIMD vector.
+//!
+//! Here belongs what depends on the number format alone: widths, exponents, polynomial
+//! coefficients, conversions. No loops, no rows, no mathematics.
+
+use fearless_simd::{Simd, SimdFloat, SimdFloatElement, SimdNarrow, SimdWiden, f32x16, f64x8};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for f32 {}
+    impl Sealed for f64 {}
+}
+
+/// An element type of logits, probabilities and gradients: [`f32`] or [`f64`].
+///
+/// The trait is sealed: every kernel's error bound is proved and tested for each format.
+pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
+    /// The logical vector: 512 bits whatever the machine's width, so that results have the same
+    /// bits everywhere.
+    #[doc(hidden)]
+    type Vector<S: Simd>: SimdFloat<S, Element = Self>;
+    /// A vector's lanes as `f64`.
+    #[doc(hidden)]
+    type Widened<S: Simd>: AsRef<[f64x8<S>]> + AsMut<[f64x8<S>]> + Copy;
+
+    /// The name that NumPy gives the type.
+    const NAME: &'static str;
+    #[doc(hidden)]
+    const LANES: usize;
+    #[doc(hidden)]
+    const ZERO: Self;
+    #[doc(hidden)]
+    const ONE: Self;
+    #[doc(hidden)]
+    const ONE_REF: &'static Self;
+    #[doc(hidden)]
+    const HALF: Self;
+    #[doc(hidden)]
+    const NAN: Self;
+    #[doc(hidden)]
+    const INFINITY: Self;
+    #[doc(hidden)]
+    const MIN_POSITIVE: Self;
+    #[doc(hidden)]
+    const FORMAT: Format<Self>;
+
+    #[doc(hidden)]
+    fn from_f64(value: f64) -> Self;
+    #[doc(hidden)]
+    fn to_f64(self) -> f64;
+    #[doc(hidden)]
+    fn widen<S: Simd>(vector: Self::Vector<S>) -> Self::Widened<S>;
+    #[doc(hidden)]
+    fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S>;
+}
+
+/// The constants of a binary floating-point format that the vector mathematics needs.
+#[doc(hidden)]
+pub struct Format<T: SimdFloatElement + 'static> {
+    /// Width of the stored significand: the exponent starts above it.
+    pub significand_bits: u32,
+    /// What is added to an exponent when it is stored.
+    pub exponent_bias: T,
+    /// `1.5 * 2^significand_bits`: adding it rounds to an integer and leaves that integer in the
+    /// low bits.
+    pub magic: T,
+    /// `2^significand_bits`.
+    pub integer_limit: T,
+    /// The bits of 1.0.
+    pub one_bits: T::Bits,
+    /// The bits of 1.0 less the bits of 0.75: added to a number's bits it moves significands from
+    /// 1.5 on to the next exponent.
+    pub three_quarters_gap: T::Bits,
+    /// The mask of the significand and the exponent bits that `2^0` and `2^-1` differ in.
+    pub integer_limit_bits: T::Bits,
+    /// A power of two that lifts every subnormal number into the normal range, and its exponent.
+    pub subnormal_lift: (T, T),
+    pub log2_e: T,
+    pub ln_2_high: T,
+    pub ln_2_low: T,
+    /// `(e^t - 1 - t) / t^2` on `|t| <= ln(2)/2`, lowest power first.
+    pub exp: &'static [T],
+    /// `(log((1+s)/(1-s)) - 2s) / s^3` in powers of `s^2`, for `s^2 <= 0.04`, lowest power first.
+    pub log: &'static [T],
+    /// Below this argument `log1p(e) = e` to the last bit.
+    pub log1p_linear: T,
+    /// Sums of exponentials are kept scaled by two to this power, so that terms that are
+    /// subnormal beside the maximum keep all their bits.
+    pub sum_lift: f64,
+    /// Exponentials of arguments below this are nothing beside the smallest number of the format,
+    /// however many there are.
+    pub negligible: f64,
+    /// Arguments from here on have a normal exponential.
+    pub normal: f64,
+    /// Arguments up to here have a finite exponential.
+    pub finite: f64,
+    /// Exponentials of arguments below this round to zero.
+    pub zero: f64,
+    /// From this magnitude of a row's maximum on, the maximum is subtracted first: every element
+    /// that counts beside it is then within a factor of two of it, so that the difference is
+    /// exact.
+    pub exact_difference: f64,
+}
+
+impl Float for f32 {
+    type Vector<S: Simd> = f32x16<S>;
+    type Widened<S: Simd> = [f64x8<S>; 2];
+
+    const NAME: &'static str = "float32";
+    const LANES: usize = 16;
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    const ONE_REF: &'static Self = &1.0;
+    const HALF: Self = 0.5;
+    const NAN: Self = Self::NAN;
+    const INFINITY: Self = Self::INFINITY;
+    const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
+    const FORMAT: Format<Self> = Format {
+        significand_bits: 23,
+        exponent_bias: 127.0,
+        magic: 12_582_912.0,
+        integer_limit: 8_388_608.0,
+        one_bits: 0x3F80_0000,
+        three_quarters_gap: 0x0040_0000,
+        integer_limit_bits: 0x4B00_0000,
+        subnormal_lift: (16_777_216.0, 24.0),
+        log2_e: core::f32::consts::LOG2_E,
+        ln_2_high: core::f32::consts::LN_2,
+        ln_2_low: -1.904_654_2e-9,
+        exp: &[
+            0.5,
+            0.166_665_18,
+            0.041_666_202,
+            0.008_368_985,
+            0.001_395_065_8,
+        ],
+        log: &[0.666_666_63, 0.400_008_62, 0.285_070_7, 0.240_994_47],
+        log1p_linear: 1e-9,
+        sum_lift: 64.0,
+        negligible: -130.0,
+        normal: -87.0,
+        finite: 88.0,
+        zero: -105.0,
+        exact_difference: 512.0,
+    };
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value as Self
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(vector: Self::Vector<S>) -> Self::Widened<S> {
+        let (low, high) = vector.widen();
+        [low, high]
+    }
+
+    #[inline(always)]
+    fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S> {
+        widened[0].narrow(widened[1])
+    }
+}
+
+impl Float for f64 {
+    type Vector<S: Simd> = f64x8<S>;
+    type Widened<S: Simd> = [f64x8<S>; 1];
+
+    const NAME: &'static str = "float64";
+    const LANES: usize = 8;
+    const ZERO: Self = 0.0;
+    const ONE: Self = 1.0;
+    const ONE_REF: &'static Self = &1.0;
+    const HALF: Self = 0.5;
+    const NAN: Self = Self::NAN;
+    const INFINITY: Self = Self::INFINITY;
+    const MIN_POSITIVE: Self = Self::MIN_POSITIVE;
+    const FORMAT: Format<Self> = Format {
+        significand_bits: 52,
+        exponent_bias: 1023.0,
+        magic: 6_755_399_441_055_744.0,
+        integer_limit: 4_503_599_627_370_496.0,
+        one_bits: 0x3FF0_0000_0000_0000,
+        three_quarters_gap: 0x0008_0000_0000_0000,
+        integer_limit_bits: 0x4330_0000_0000_0000,
+        subnormal_lift: (18_014_398_509_481_984.0, 54.0),
+        log2_e: core::f64::consts::LOG2_E,
+        ln_2_high: core::f64::consts::LN_2,
+        ln_2_low: 2.319_046_813_846_299_6e-17,
+        exp: &[
+            0.500_000_000_000_001_3,
+            0.166_666_666_666_667,
+            0.041_666_666_666_513_794,
+            0.008_333_333_333_306_936,
+            0.001_388_888_894_748_460_9,
+            0.000_198_412_699_179_688_78,
+            2.480_148_941_927_560_3e-5,
+            2.755_721_577_640_702e-6,
+            2.763_147_883_485_297e-7,
+            2.511_802_776_624_797_3e-8,
+        ],
+        log: &[
+            0.666_666_666_666_666,
+            0.400_000_000_000_561,
+            0.285_714_285_559_673_8,
+            0.222_222_242_807_941_12,
+            0.181_816_668_107_838_03,
+            0.153_910_815_789_267_7,
+            0.131_741_073_048_116_89,
+            0.138_396_165_306_551_47,
+        ],
+        log1p_linear: 1e-18,
+        sum_lift: 200.0,
+        negligible: -840.0,
+        normal: -708.0,
+        finite: 709.0,
+        zero: -746.0,
+        exact_difference: 4096.0,
+    };
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+
+    #[inline(always)]
+    fn widen<S: Simd>(vector: Self::Vector<S>) -> Self::Widened<S> {
+        [vector]
+    }
+
+    #[inline(always)]
+    fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S> {
+        widened[0]
+    }
+}

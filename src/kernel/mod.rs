@@ -1,0 +1,34 @@
+//! Kernels: one row (or one block of elements) at a time, contiguous.
+//!
+//! Here belong the formulas of the operations on memory that lies in a row. No strides, no
+//! threads, no axes, no checks, and no option that the formula does not need.
+
+pub(crate) mod binary;
+pub(crate) mod class_loss;
+pub(crate) mod elementwise;
+pub(crate) mod lane;
+pub(crate) mod normalizer;
+pub(crate) mod predict;
+pub(crate) mod softmax;
+
+use fearless_simd::Simd;
+
+use crate::float::Float;
+use lane::Lane;
+
+/// A kernel that works on one row of `K` inputs, and writes one row or none.
+pub(crate) trait RowKernel<T: Float, const K: usize>: Sync {
+    /// What a grain of rows adds up to.
+    type Total: Default + Send;
+
+    /// `scratch` is the kernel's own, handed on from row to row. Implementations are
+    /// `#[inline(always)]`.
+    fn row<S: Simd>(
+        &self,
+        simd: S,
+        row: usize,
+        lane: &mut Lane<'_, T, K>,
+        scratch: &mut Vec<f64>,
+        total: &mut Self::Total,
+    );
+}

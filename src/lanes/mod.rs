@@ -1,0 +1,10 @@
+//! The only place that knows axes, strides, scratch, splitting and rayon: it turns (views, axis,
+//! kernel) into calls of the kernel, row by row.
+
+pub(crate) mod run;
+pub(crate) mod view;
+
+#[cfg(feature = "python")]
+pub(crate) use run::PARALLEL;
+pub(crate) use run::{read_blocks, read_rows, write_blocks, write_rows};
+pub(crate) use view::{Rows, View, ViewMut, check_shape, position};

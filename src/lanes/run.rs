@@ -1,0 +1,238 @@
+//! Runs a kernel over the rows of arrays: scratch for strided rows, grains, threads.
+//!
+//! The split into grains depends on the shape alone and their results are added in order, so the
+//! number of threads never shows in a result.
+
+use fearless_simd::Simd;
+use rayon::prelude::*;
+
+use super::view::{Rows, View, ViewMut, blocks};
+use crate::error::Result;
+use crate::float::Float;
+use crate::kernel::RowKernel;
+use crate::kernel::lane::Lane;
+use crate::simd::level::Instructions;
+use crate::simd::{Task, dispatch, level};
+
+/// Elements of a grain: large enough to pay for handing it to a thread.
+const GRAIN: usize = 1 << 15;
+
+/// Fewer elements than this stay on the calling thread.
+pub(crate) const PARALLEL: usize = 1 << 16;
+
+/// Runs a kernel over the rows of the inputs along an axis for what it adds up to; `merge` gets
+/// the grains' totals in order.
+pub(crate) fn read_rows<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
+    inputs: &[View<'_, T>; K],
+    axis: usize,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    assert_one_shape(inputs, inputs[0].shape());
+    let inputs = inputs.each_ref().map(|input| input.rows(axis));
+    // SAFETY: inputs of one shape have equal rows; nothing is written.
+    unsafe { run(instructions, &inputs, None, kernel, merge) };
+    Ok(())
+}
+
+/// Runs a kernel over the rows of the inputs along an axis, writing the rows of the output.
+pub(crate) fn write_rows<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
+    inputs: &[View<'_, T>; K],
+    output: &ViewMut<'_, T>,
+    axis: usize,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    assert_one_shape(inputs, output.shape());
+    let inputs = inputs.each_ref().map(|input| input.rows(axis));
+    // SAFETY: arrays of one shape have equal rows; a `ViewMut` is writable, its elements are
+    // distinct, and it overlaps inputs at most element for element.
+    unsafe {
+        run(
+            instructions,
+            &inputs,
+            Some(&output.rows(axis)),
+            kernel,
+            merge,
+        )
+    };
+    Ok(())
+}
+
+/// Runs an element-wise kernel over blocks of the inputs for what it adds up to.
+pub(crate) fn read_blocks<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
+    inputs: &[View<'_, T>; K],
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    assert_one_shape(inputs, inputs[0].shape());
+    let (inputs, _) = blocks(inputs, None);
+    // SAFETY: `blocks` cuts arrays of one shape alike; nothing is written.
+    unsafe { run(instructions, &inputs, None, kernel, merge) };
+    Ok(())
+}
+
+/// Runs an element-wise kernel over blocks of the inputs, writing the output.
+pub(crate) fn write_blocks<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
+    inputs: &[View<'_, T>; K],
+    output: &ViewMut<'_, T>,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    assert_one_shape(inputs, output.shape());
+    let (inputs, output) = blocks(inputs, Some(output));
+    // SAFETY: `blocks` cuts arrays of one shape alike; the output is as in `write_rows`.
+    unsafe { run(instructions, &inputs, output.as_ref(), kernel, merge) };
+    Ok(())
+}
+
+/// The public operations check shapes and say what is wrong; this keeps a mistake of theirs from
+/// reading out of bounds.
+fn assert_one_shape<T>(inputs: &[View<'_, T>], shape: &[usize]) {
+    assert!(inputs.iter().all(|input| input.shape() == shape));
+}
+
+/// Runs the kernel over all rows; `merge` gets the grains' totals in order.
+///
+/// # Safety
+/// All inputs, and the output if there is one, have the same number and lengths of rows. The
+/// output is writable, its rows overlap neither each other nor an input, but that it may be an
+/// input, element for element. A kernel that writes gets an output.
+unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
+    instructions: Instructions,
+    inputs: &[Rows<'_, T>; K],
+    output: Option<&Rows<'_, T>>,
+    kernel: &Kernel,
+    mut merge: impl FnMut(Kernel::Total),
+) {
+    let (rows, elements) = (inputs[0].count(), inputs[0].elements());
+    let rows_in_grain = (GRAIN / inputs[0].len().max(1)).max(1);
+    let grain = |index: usize, scratch: &mut Scratch<T>| {
+        let first = index * rows_in_grain;
+        let task = Grain {
+            inputs,
+            output,
+            kernel,
+            rows: first..rows.min(first + rows_in_grain),
+            scratch,
+        };
+        dispatch(instructions, task)
+    };
+    let grains = rows.div_ceil(rows_in_grain);
+    if grains > 1 && elements >= PARALLEL {
+        let totals: Vec<_> = (0..grains)
+            .into_par_iter()
+            .map_init(Scratch::default, |scratch, index| grain(index, scratch))
+            .collect();
+        totals.into_iter().for_each(merge);
+    } else {
+        let mut scratch = Scratch::default();
+        (0..grains).for_each(|index| merge(grain(index, &mut scratch)));
+    }
+}
+
+/// Memory that a thread reuses from grain to grain.
+struct Scratch<T> {
+    /// Rows that lie scattered in memory are gathered here, one buffer for each input and one for
+    /// the output.
+    rows: Vec<Vec<T>>,
+    /// Whatever a kernel needs.
+    kernel: Vec<f64>,
+}
+
+impl<T> Default for Scratch<T> {
+    fn default() -> Self {
+        Self {
+            rows: Vec::new(),
+            kernel: Vec::new(),
+        }
+    }
+}
+
+struct Grain<'a, 'b, T, Kernel, const K: usize> {
+    inputs: &'a [Rows<'b, T>; K],
+    output: Option<&'a Rows<'b, T>>,
+    kernel: &'a Kernel,
+    rows: std::ops::Range<usize>,
+    scratch: &'a mut Scratch<T>,
+}
+
+impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T, Kernel, K> {
+    type Output = Kernel::Total;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Kernel::Total {
+        let mut total = Kernel::Total::default();
+        let scattered = |rows: &Rows<'_, T>| rows.stride() != 1 && rows.len() > 1;
+        let any_scattered = self.inputs.iter().any(scattered) || self.output.is_some_and(scattered);
+        if any_scattered {
+            self.scratch.rows.resize(K + 1, Vec::new());
+            for buffer in &mut self.scratch.rows {
+                buffer.resize(self.inputs[0].len(), T::ZERO);
+            }
+        }
+        for row in self.rows {
+            let len = self.inputs[0].len_of(row);
+            let mut buffers = self.scratch.rows.iter_mut();
+            let inputs = self.inputs.each_ref().map(|input| {
+                let buffer = buffers.next();
+                match buffer {
+                    Some(buffer) if scattered(input) => {
+                        gather(input, row, &mut buffer[..len]);
+                        buffer.as_ptr()
+                    }
+                    _ => input.pointer(row),
+                }
+            });
+            let mut scatter_from = None;
+            let output = match self.output {
+                Some(output) if scattered(output) => {
+                    let buffer = buffers.next().expect("one buffer more than inputs");
+                    scatter_from = Some(buffer.as_ptr());
+                    buffer.as_mut_ptr()
+                }
+                Some(output) => output.pointer(row).cast_mut(),
+                None => std::ptr::NonNull::dangling().as_ptr(),
+            };
+            // SAFETY: the rows exist and are `len` long, gathered ones in buffers of their own;
+            // `run`'s caller promises that the output is writable and overlaps inputs at most
+            // element for element, and no other grain holds this row.
+            let mut lane = unsafe { Lane::new(inputs, output, len) };
+            self.kernel
+                .row(simd, row, &mut lane, &mut self.scratch.kernel, &mut total);
+            if let (Some(from), Some(output)) = (scatter_from, self.output) {
+                // SAFETY: the buffer holds `len` elements that the kernel has written, and the
+                // output's row as many writable places.
+                unsafe { scatter(from, output, row, len) };
+            }
+        }
+        total
+    }
+}
+
+/// Copies a scattered row into a buffer.
+#[inline(always)]
+fn gather<T: Copy>(rows: &Rows<'_, T>, row: usize, buffer: &mut [T]) {
+    let start = rows.pointer(row);
+    for (index, element) in buffer.iter_mut().enumerate() {
+        // SAFETY: the row holds as many elements as the buffer.
+        *element = unsafe { *start.wrapping_offset(index as isize * rows.stride()) };
+    }
+}
+
+/// Copies a buffer to a scattered row.
+///
+/// # Safety
+/// The buffer and the row hold `len` elements, and the row is writable by this thread alone.
+#[inline(always)]
+unsafe fn scatter<T: Copy>(from: *const T, rows: &Rows<'_, T>, row: usize, len: usize) {
+    let start = rows.pointer(row).cast_mut();
+    for index in 0..len {
+        // SAFETY: promised by the caller.
+        unsafe { *start.wrapping_offset(index as isize * rows.stride()) = *from.add(index) };
+    }
+}

@@ -1,0 +1,272 @@
+//! What the losses share: how rows are reduced, and what comes back.
+
+use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn};
+
+use crate::error::{Error, Result};
+use crate::float::Float;
+use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
+use crate::lanes::{View, ViewMut, position, read_rows, write_rows};
+use crate::targets::{ClassOptions, Plan, Targets, TargetsView};
+use crate::wide::Wide;
+
+/// How the losses of the rows become one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reduction {
+    /// They do not: one loss for each row.
+    None,
+    /// Their weighted mean, NaN if nothing is left to average.
+    #[default]
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
+impl std::str::FromStr for Reduction {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "none" => Ok(Self::None),
+            "mean" => Ok(Self::Mean),
+            "sum" => Ok(Self::Sum),
+            _ => Err(Error::Reduction(name.into())),
+        }
+    }
+}
+
+/// A loss: one number, or one for each row with [`Reduction::None`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loss<T> {
+    /// The mean or the sum.
+    Reduced(T),
+    /// The loss of each row, in the shape of the logits without the axis of the classes (for
+    /// binary losses: in their shape).
+    Unreduced(ArrayD<T>),
+}
+
+impl<T: Float> Loss<T> {
+    /// The one number, `None` with [`Reduction::None`].
+    pub fn reduced(self) -> Option<T> {
+        match self {
+            Self::Reduced(loss) => Some(loss),
+            Self::Unreduced(_) => None,
+        }
+    }
+
+    /// The losses of the rows, `None` with another reduction.
+    pub fn unreduced(self) -> Option<ArrayD<T>> {
+        match self {
+            Self::Reduced(_) => None,
+            Self::Unreduced(losses) => Some(losses),
+        }
+    }
+
+    pub(crate) fn from_rows(shape: &[usize], losses: Vec<T>) -> Self {
+        let losses = ArrayD::from_shape_vec(IxDyn(shape), losses);
+        Self::Unreduced(losses.expect("one loss for each row"))
+    }
+}
+
+/// The losses of all rows before they take their final form.
+pub(crate) enum Losses<T> {
+    Reduced(Wide),
+    Unreduced(Vec<T>),
+}
+
+impl<T: Float> Losses<T> {
+    pub(crate) fn into_loss(self, shape: &[usize]) -> Loss<T> {
+        match self {
+            Self::Reduced(loss) => Loss::Reduced(T::from_f64(loss.to_f64())),
+            Self::Unreduced(losses) => Loss::from_rows(shape, losses),
+        }
+    }
+}
+
+/// What a loss over classes checks besides its targets.
+pub(crate) trait CheckedLoss<T: Float>: ClassLoss<T> {
+    /// An error for a parameter out of range.
+    fn check(&self) -> Result<()>;
+
+    /// Whether a part of the loss does not depend on the target.
+    fn counts_without_target(&self) -> bool {
+        false
+    }
+
+    /// An error for scores that the loss has no value for.
+    fn check_scores(&self, _call: &ClassLossCall<'_, T>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Checks the arguments of a loss over classes; computes the losses of the rows, and their gradient
+/// if there is a place for it.
+pub(crate) fn class_losses<T: Float>(
+    loss: &impl CheckedLoss<T>,
+    options: &ClassOptions<'_>,
+    scores: &View<'_, T>,
+    targets: &TargetsView<'_>,
+    axis: usize,
+    gradient: Option<&ViewMut<'_, T>>,
+) -> Result<Losses<T>> {
+    loss.check()?;
+    scores.check_axis(axis)?;
+    let keep_empty = loss.counts_without_target();
+    let plan = Plan::new(scores.shape(), axis, targets, options, keep_empty)?;
+    if let Some(gradient) = gradient {
+        gradient.check_shape("out", scores.shape(), "the logits")?;
+    }
+    let reduction = options.reduction;
+    let call = ClassLossCall {
+        scores,
+        axis,
+        plan,
+        reduction,
+    };
+    loss.check_scores(&call)?;
+    call.run(loss, gradient)
+}
+
+/// The loss of arrays.
+pub(crate) fn loss<'t, T: Float, D: Dimension>(
+    loss: &impl CheckedLoss<T>,
+    options: &ClassOptions<'_>,
+    scores: ArrayView<'_, T, D>,
+    targets: impl Into<Targets<'t, T>>,
+    axis: Axis,
+    out: Option<ArrayViewMut<'_, T, D>>,
+) -> Result<Loss<T>> {
+    let (scores, targets, out) = (View::from(scores), targets.into(), out.map(ViewMut::from));
+    let targets = targets.view();
+    let losses = class_losses(loss, options, &scores, &targets, axis.0, out.as_ref())?;
+    Ok(losses.into_loss(&scores.shape_without(axis.0)))
+}
+
+/// The loss of arrays, and its gradient in a new one.
+pub(crate) fn loss_and_grad<'t, T: Float, D: Dimension>(
+    function: &impl CheckedLoss<T>,
+    options: &ClassOptions<'_>,
+    scores: ArrayView<'_, T, D>,
+    targets: impl Into<Targets<'t, T>>,
+    axis: Axis,
+) -> Result<(Loss<T>, Array<T, D>)> {
+    let mut gradient = Array::from_elem(scores.raw_dim(), T::ZERO);
+    let out = Some(gradient.view_mut());
+    let loss = loss(function, options, scores, targets, axis, out)?;
+    Ok((loss, gradient))
+}
+
+/// A loss over classes with its targets and options checked, ready to be computed.
+pub(crate) struct ClassLossCall<'a, T> {
+    scores: &'a View<'a, T>,
+    axis: usize,
+    plan: Plan<'a>,
+    reduction: Reduction,
+}
+
+impl<T: Float> ClassLossCall<'_, T> {
+    /// An error at the first score of a row that counts which is not from `low` to `high`.
+    pub(crate) fn check_probs(&self, eps: f64) -> Result<()> {
+        let rows = self.scores.rows(self.axis);
+        let mut scratch = Vec::new();
+        for row in 0..rows.count() {
+            if self.plan.row(row, &mut scratch).is_none() {
+                continue;
+            }
+            if let Some(class) = rows.find(row, |p: T| !is_probability(p.to_f64(), eps)) {
+                let mut place = position(row, &self.scores.shape_without(self.axis));
+                place.insert(self.axis, class);
+                let value = rows.element(row, class).to_f64();
+                return Err(not_a_probability("probs", place, value, eps));
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes the losses, and their gradient if there is a place for it.
+    fn run(
+        &self,
+        loss: &impl ClassLoss<T>,
+        gradient: Option<&ViewMut<'_, T>>,
+    ) -> Result<Losses<T>> {
+        let mut total = LossTotal::default();
+        let merge = |grain: LossTotal<T>| {
+            total.sum += grain.sum;
+            total.rows.extend(grain.rows);
+        };
+        let inputs = [self.scores.clone()];
+        let unreduced = self.reduction == Reduction::None;
+        let coefficients = &self.plan;
+        match gradient {
+            None => {
+                let kernel = LossKernel::<_, _, false> {
+                    loss,
+                    coefficients,
+                    unreduced,
+                };
+                read_rows(&inputs, self.axis, &kernel, merge)?;
+            }
+            Some(output) => {
+                let kernel = LossKernel::<_, _, true> {
+                    loss,
+                    coefficients,
+                    unreduced,
+                };
+                write_rows(&inputs, output, self.axis, &kernel, merge)?;
+            }
+        }
+        Ok(match self.reduction {
+            Reduction::None => Losses::Unreduced(total.rows),
+            Reduction::Sum => Losses::Reduced(total.sum),
+            Reduction::Mean => Losses::Reduced(mean(total.sum, self.plan.divisor())),
+        })
+    }
+}
+
+/// A sum over what it is divided by; NaN if that is nothing.
+pub(crate) fn mean(sum: Wide, divisor: Wide) -> Wide {
+    if divisor.high == 0.0 {
+        Wide::NAN
+    } else {
+        sum.divided_by(divisor)
+    }
+}
+
+/// An error unless `eps` can clip probabilities.
+pub(crate) fn check_eps(eps: f64) -> Result<()> {
+    if (0.0..0.5).contains(&eps) {
+        return Ok(());
+    }
+    Err(Error::Option {
+        name: "eps",
+        value: eps,
+        expected: "a number from 0 to 0.5 exclusive",
+    })
+}
+
+/// Whether a value is from 0 to 1, give or take what `eps` forgives.
+#[inline(always)]
+pub(crate) fn is_probability(value: f64, eps: f64) -> bool {
+    value >= -eps && value <= 1.0 + eps
+}
+
+/// The error for a value that is no probability.
+pub(crate) fn not_a_probability(
+    name: &'static str,
+    position: Vec<usize>,
+    value: f64,
+    eps: f64,
+) -> Error {
+    Error::NotAProbability {
+        name,
+        position,
+        value,
+        hint: match name {
+            "probs" if eps == 0.0 && is_probability(value, 1e-3) => {
+                "; if rounding did this, pass eps (for instance eps=1e-6), which forgives it"
+            }
+            "probs" => "; if these are logits, use the loss that takes logits",
+            _ => "",
+        },
+    }
+}

@@ -1,0 +1,105 @@
+//! Arguments that are no arrays: axes, class indices to ignore, numbers of classes.
+
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyInt};
+
+use super::errors::axis_error;
+use crate::loss::Reduction;
+
+/// An integer argument, whatever its size: those beyond `i128` become its limits.
+fn integer(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<i128> {
+    let wrong_type = || {
+        let given = object
+            .get_type()
+            .name()
+            .map_or_else(|_| "?".into(), |name| name.to_string());
+        PyTypeError::new_err(format!("{name} is of type {given}, expected {expected}"))
+    };
+    if let Ok(index) = object.cast_exact::<PyInt>()
+        && let Ok(value) = index.extract::<i64>()
+    {
+        return Ok(value.into());
+    }
+    if object.is_instance_of::<PyBool>() {
+        return Err(wrong_type());
+    }
+    let index = object.call_method0("__index__").map_err(|_| wrong_type())?;
+    match index.extract::<i128>() {
+        Ok(value) => Ok(value),
+        Err(_) if index.lt(0)? => Ok(i128::MIN),
+        Err(_) => Ok(i128::MAX),
+    }
+}
+
+/// The `axis` argument as given, before the array is known.
+#[derive(Clone, Copy)]
+pub(super) struct AxisArgument(i128);
+
+impl AxisArgument {
+    pub(super) const LAST: Self = Self(-1);
+
+    /// The axis of an array, counted from the front.
+    pub(super) fn of(self, py: Python<'_>, dimensions: usize) -> PyResult<usize> {
+        let axis = if self.0 < 0 {
+            self.0 + dimensions as i128
+        } else {
+            self.0
+        };
+        usize::try_from(axis)
+            .ok()
+            .filter(|&axis| axis < dimensions)
+            .ok_or_else(|| axis_error(py, self.0, dimensions))
+    }
+}
+
+impl FromPyObject<'_, '_> for AxisArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        integer(&object, "axis", "an int").map(Self)
+    }
+}
+
+/// The `k` argument.
+pub(super) struct KArgument(pub(super) i128);
+
+impl FromPyObject<'_, '_> for KArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        integer(&object, "k", "an int from 0 to the number of classes").map(Self)
+    }
+}
+
+/// The `ignore_index` argument.
+#[derive(Clone, Copy)]
+pub(super) struct IgnoreIndex(pub(super) i128);
+
+impl FromPyObject<'_, '_> for IgnoreIndex {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        integer(&object, "ignore_index", "an int or None").map(Self)
+    }
+}
+
+impl FromPyObject<'_, '_> for Reduction {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let Ok(name) = object.extract::<std::borrow::Cow<'_, str>>() else {
+            // Whatever was given, the three names are the answer.
+            let shown = object
+                .repr()
+                .map_or_else(|_| "?".into(), |shown| shown.to_string());
+            let error = crate::Error::Reduction(shown);
+            return Err(if object.is_instance_of::<pyo3::types::PyString>() {
+                PyValueError::new_err(error.to_string())
+            } else {
+                PyTypeError::new_err(error.to_string())
+            });
+        };
+        Ok(name.parse()?)
+    }
+}

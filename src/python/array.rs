@@ -1,0 +1,427 @@
+//! Arrays in and out: what is accepted, what becomes what, and where a copy is made.
+//!
+//! An exact ndarray of native, aligned `float32` or `float64` goes through untouched. Everything
+//! unusual is made into one here, once; the rest of the bindings sees typed arrays alone.
+
+use numpy::npyffi::{self, PY_ARRAY_API};
+use numpy::{
+    Element, IxDyn, PyArray, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyType};
+
+use crate::float::Float;
+use crate::lanes::{View, ViewMut};
+
+/// An element type of both sides.
+pub(super) trait Scalar: Float + Element {}
+
+impl Scalar for f32 {}
+impl Scalar for f64 {}
+
+/// Logits, probabilities or scores: the argument that decides the dtype of everything.
+pub(super) enum Scores<'py> {
+    F32(Bound<'py, PyArrayDyn<f32>>),
+    F64(Bound<'py, PyArrayDyn<f64>>),
+}
+
+/// The one place where a dtype becomes a type: runs an expression with either array.
+macro_rules! with_dtype {
+    ($scores:expr, $array:ident => $body:expr) => {
+        match $scores {
+            $crate::python::array::Scores::F32($array) => $body,
+            $crate::python::array::Scores::F64($array) => $body,
+        }
+    };
+}
+pub(super) use with_dtype;
+
+impl<'py> Scores<'py> {
+    pub(super) fn new(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Self> {
+        if let Some(array) = plain::<f32>(object) {
+            return Ok(Self::F32(array));
+        }
+        if let Some(array) = plain::<f64>(object) {
+            return Ok(Self::F64(array));
+        }
+        let array = numeric(object, name)?;
+        if is_float32(&array) {
+            cast(&array).map(Self::F32)
+        } else {
+            cast(&array).map(Self::F64)
+        }
+    }
+}
+
+/// An object that is an array of `T` in every respect.
+fn plain<'py, T: Element>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyArrayDyn<T>>> {
+    let array = object.cast::<PyArrayDyn<T>>().ok()?;
+    (is_exact(object) && is_aligned::<T>(array.as_untyped())).then(|| array.clone())
+}
+
+fn is_exact(object: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: only the type of a live object is looked at.
+    unsafe { npyffi::array::PyArray_CheckExact(object.py(), object.as_ptr()) != 0 }
+}
+
+/// Whether every element lies at a multiple of its size, which strides counted in elements need.
+fn is_aligned<T>(array: &Bound<'_, PyUntypedArray>) -> bool {
+    let size = size_of::<T>();
+    // SAFETY: the array is alive; its data pointer is only looked at.
+    let start = unsafe { (*array.as_array_ptr()).fields.data } as usize;
+    start.is_multiple_of(size)
+        && array
+            .strides()
+            .iter()
+            .all(|stride| stride % size as isize == 0)
+}
+
+fn is_float32(array: &Bound<'_, PyUntypedArray>) -> bool {
+    let dtype = array.dtype();
+    dtype.kind() == b'f' && dtype.itemsize() == 4
+}
+
+/// Any array-like as an ndarray of an accepted dtype: floats of 32 or 64 bits, integers, bools.
+pub(super) fn numeric<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let py = object.py();
+    static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let array = if is_exact(object) {
+        object.clone()
+    } else {
+        check_mask(object, name)?;
+        ASARRAY.import(py, "numpy", "asarray")?.call1((object,))?
+    };
+    let array = array.cast_into::<PyUntypedArray>()?;
+    let dtype = array.dtype();
+    match (dtype.kind(), dtype.itemsize()) {
+        (b'f', 4 | 8) | (b'i' | b'u' | b'b', _) => Ok(array),
+        _ => Err(PyTypeError::new_err(format!(
+            "{name} has dtype {dtype}; logitkit takes float32 and float64, and integers and bools, \
+             which become float64: convert it, for instance with .astype(np.float32)"
+        ))),
+    }
+}
+
+/// A TypeError for a masked array that masks something: what should its elements count as?
+fn check_mask(object: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {
+    static MASKED_ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let py = object.py();
+    if !object.is_instance_of::<PyUntypedArray>() {
+        return Ok(());
+    }
+    let masked_array = MASKED_ARRAY.import(py, "numpy.ma", "MaskedArray")?;
+    if !object.is_instance(masked_array)? {
+        return Ok(());
+    }
+    let masked = py
+        .import("numpy.ma")?
+        .call_method1("count_masked", (object,))?;
+    if masked.eq(0)? {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!(
+        "{name} is a masked array with {masked} masked elements, whose values mean nothing; fill \
+         them first, for instance with {name}.filled(-np.inf) to leave classes out (what \
+         where=~x.mask does in functions that have where=)"
+    )))
+}
+
+/// An array as one of `T`, without a copy if it is native and aligned.
+pub(super) fn cast<'py, T: Element>(
+    array: &Bound<'py, PyUntypedArray>,
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    if let Ok(same) = array.cast::<PyArrayDyn<T>>()
+        && is_aligned::<T>(same.as_untyped())
+    {
+        return Ok(same.clone());
+    }
+    copy_as(array.as_any())
+}
+
+/// A new array of `T` with the same elements.
+fn copy_as<'py, T: Element>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    static ARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = object.py();
+    let options = PyDict::new(py);
+    options.set_item("dtype", T::get_dtype(py))?;
+    options.set_item("copy", true)?;
+    options.set_item("subok", false)?;
+    let copy = ARRAY
+        .import(py, "numpy", "array")?
+        .call((object,), Some(&options))?;
+    Ok(copy.cast_into::<PyArrayDyn<T>>()?)
+}
+
+/// Any array-like as an array of `T`.
+pub(super) fn converted<'py, T: Element>(
+    object: &Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    match plain::<T>(object) {
+        Some(array) => Ok(array),
+        None => cast(&numeric(object, name)?),
+    }
+}
+
+/// Weights as `f64`, kept clear of the output.
+pub(super) fn weights<'py, T: Element>(
+    object: &Bound<'py, PyAny>,
+    name: &str,
+    output: Option<&Output<'py, T>>,
+) -> PyResult<Bound<'py, PyArrayDyn<f64>>> {
+    let weights = converted(object, name)?;
+    match output {
+        Some(output) => output.separate(weights),
+        None => Ok(weights),
+    }
+}
+
+/// A copy of the elements of an array.
+pub(super) fn elements(array: &Bound<'_, PyArrayDyn<f64>>) -> Vec<f64> {
+    let rows = view(array).elements();
+    (0..rows.count()).map(|row| rows.value(row)).collect()
+}
+
+/// The elements of an array, for as long as the reference to it lives.
+pub(super) fn view<'a, T: Element>(array: &'a Bound<'_, PyArrayDyn<T>>) -> View<'a, T> {
+    let strides = array.strides().iter().map(|s| s / size_of::<T>() as isize);
+    // SAFETY: NumPy keeps shape, strides and data consistent, the array is aligned (`plain`,
+    // `cast`), and the reference keeps it alive. That no other thread writes to it while the
+    // interpreter's lock is released is the caller's promise, as in NumPy itself.
+    unsafe { View::from_raw(array.data(), array.shape().iter().copied(), strides) }
+}
+
+/// An array to write to.
+pub(super) fn view_mut<'a, T: Element>(array: &'a Bound<'_, PyArrayDyn<T>>) -> ViewMut<'a, T> {
+    let strides = array.strides().iter().map(|s| s / size_of::<T>() as isize);
+    // SAFETY: as in `view`; besides, the array is one of our own, or was checked by `Output::new`
+    // to be writable and free of overlaps.
+    unsafe { ViewMut::from_raw(array.data(), array.shape().iter().copied(), strides) }
+}
+
+/// A new array, its elements yet to be written, in Fortran order if `like` is.
+pub(super) fn empty<'py, T: Element>(
+    py: Python<'py>,
+    shape: &[usize],
+    fortran: bool,
+) -> Bound<'py, PyArrayDyn<T>> {
+    // SAFETY: float elements may hold anything, and every operation writes all of them.
+    unsafe { PyArray::new(py, IxDyn(shape), fortran) }
+}
+
+/// A new array of elements in the order of the indices.
+pub(super) fn from_vec<'py, T: Element>(
+    py: Python<'py>,
+    elements: Vec<T>,
+    shape: &[usize],
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    PyArray::from_vec(py, elements).reshape(IxDyn(shape))
+}
+
+/// A result: the array, or a scalar if it has no dimensions.
+pub(super) fn result<'py, T: Element>(
+    array: Bound<'py, PyArrayDyn<T>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    if array.ndim() > 0 {
+        return Ok(array.into_any());
+    }
+    // SAFETY: the one element is initialised, and numbers are copied by reading them.
+    scalar(array.py(), unsafe { array.data().read() })
+}
+
+/// A NumPy scalar.
+pub(super) fn scalar<T: Element>(py: Python<'_>, mut value: T) -> PyResult<Bound<'_, PyAny>> {
+    let dtype = T::get_dtype(py);
+    // SAFETY: `value` is an element of `dtype`, which NumPy copies; a new reference comes back.
+    unsafe {
+        let scalar = PY_ARRAY_API.PyArray_Scalar(
+            py,
+            (&raw mut value).cast(),
+            dtype.as_dtype_ptr(),
+            std::ptr::null_mut(),
+        );
+        Bound::from_owned_ptr_or_err(py, scalar)
+    }
+}
+
+/// A result array: the caller's `out`, or a new one.
+pub(super) struct Output<'py, T: Element> {
+    /// What is written to.
+    array: Bound<'py, PyArrayDyn<T>>,
+    /// The caller's array, if another one is written to in its place.
+    copy_to: Option<Bound<'py, PyAny>>,
+    /// Whether the caller gave it.
+    given: bool,
+}
+
+impl<'py, T: Element> Output<'py, T> {
+    /// A place for a result of the shape of `like`.
+    pub(super) fn new(
+        out: Option<&Bound<'py, PyAny>>,
+        like: &Bound<'py, PyArrayDyn<T>>,
+    ) -> PyResult<Self> {
+        let py = like.py();
+        let Some(out) = out else {
+            let fortran = like.is_fortran_contiguous() && !like.is_c_contiguous();
+            return Ok(Self {
+                array: empty(py, like.shape(), fortran),
+                copy_to: None,
+                given: false,
+            });
+        };
+        let array = checked_out(out, like)?;
+        match array.cast::<PyArrayDyn<T>>() {
+            Ok(typed) if is_aligned::<T>(array) => Ok(Self {
+                array: typed.clone(),
+                copy_to: None,
+                given: true,
+            }),
+            _ => Ok(Self {
+                array: empty(py, like.shape(), false),
+                copy_to: Some(out.clone()),
+                given: true,
+            }),
+        }
+    }
+
+    pub(super) fn view(&self) -> ViewMut<'_, T> {
+        view_mut(&self.array)
+    }
+
+    /// An input as it may be read while the output is written: itself, or a copy if the output
+    /// lies across it otherwise than element for element.
+    pub(super) fn separate<U: Element>(
+        &self,
+        input: Bound<'py, PyArrayDyn<U>>,
+    ) -> PyResult<Bound<'py, PyArrayDyn<U>>> {
+        if !self.given || self.copy_to.is_some() || !overlap(&input, &self.array) {
+            return Ok(input);
+        }
+        let same = size_of::<T>() == size_of::<U>()
+            && input.data().cast::<u8>() == self.array.data().cast::<u8>()
+            && input.shape() == self.array.shape()
+            && input.strides() == self.array.strides();
+        if same {
+            Ok(input)
+        } else {
+            copy_as(input.as_any())
+        }
+    }
+
+    /// What the caller gets back.
+    pub(super) fn finish(self) -> PyResult<Bound<'py, PyAny>> {
+        match self.copy_to {
+            Some(out) => {
+                let numpy = out.py().import("numpy")?;
+                numpy.call_method1("copyto", (&out, self.array))?;
+                Ok(out)
+            }
+            None if self.given => Ok(self.array.into_any()),
+            None => result(self.array),
+        }
+    }
+}
+
+/// Whether two arrays share any of the memory that they span.
+fn overlap<T: Element, U: Element>(
+    a: &Bound<'_, PyArrayDyn<T>>,
+    b: &Bound<'_, PyArrayDyn<U>>,
+) -> bool {
+    let (a, b) = (span(a), span(b));
+    a.start < b.end && b.start < a.end
+}
+
+/// The addresses from an array's first byte to its last.
+fn span<T: Element>(array: &Bound<'_, PyArrayDyn<T>>) -> std::ops::Range<usize> {
+    let start = array.data() as usize;
+    if array.is_empty() {
+        return start..start;
+    }
+    let (mut low, mut high) = (0, 0);
+    for (&size, &stride) in array.shape().iter().zip(array.strides()) {
+        let reach = (size as isize - 1) * stride;
+        low += reach.min(0);
+        high += reach.max(0);
+    }
+    start.wrapping_add_signed(low)..start.wrapping_add_signed(high) + size_of::<T>()
+}
+
+/// `out` as an array that can be written to.
+fn checked_out<'a, 'py, T: Element>(
+    out: &'a Bound<'py, PyAny>,
+    like: &Bound<'py, PyArrayDyn<T>>,
+) -> PyResult<&'a Bound<'py, PyUntypedArray>> {
+    let Ok(array) = out.cast::<PyUntypedArray>() else {
+        return Err(PyTypeError::new_err(format!(
+            "out is of type {}, expected a NumPy array",
+            out.get_type().name()?
+        )));
+    };
+    let (dtype, expected) = (array.dtype(), like.dtype());
+    if dtype.kind() != expected.kind() || dtype.itemsize() != expected.itemsize() {
+        return Err(PyTypeError::new_err(format!(
+            "out has dtype {dtype}, expected {expected}, the dtype of the result"
+        )));
+    }
+    let value_error = |message: String| Err(PyValueError::new_err(message));
+    if !dtype.is_native_byteorder().unwrap_or(true) {
+        return value_error(format!(
+            "out has the byte-swapped dtype {dtype}; give an array of native byte order"
+        ));
+    }
+    if array.shape() != like.shape() {
+        return value_error(format!(
+            "out has shape {:?}, expected {:?}, the shape of the result",
+            array.shape(),
+            like.shape()
+        ));
+    }
+    if !out.getattr("flags")?.getattr("writeable")?.is_truthy()? {
+        return value_error("out is read-only; give an array that can be written to".into());
+    }
+    if overlaps_itself(array.shape(), array.strides(), size_of::<T>()) {
+        return value_error(
+            "out overlaps itself: several of its elements are the same memory; give an array of \
+             distinct elements, for instance out.copy()"
+                .into(),
+        );
+    }
+    Ok(array)
+}
+
+/// Whether two elements of an array share memory.
+fn overlaps_itself(shape: &[usize], strides: &[isize], itemsize: usize) -> bool {
+    if shape.contains(&0) {
+        return false;
+    }
+    let dims = shape.iter().zip(strides).filter(|(size, _)| **size > 1);
+    let mut dims: Vec<_> = dims.map(|(&size, s)| (s.unsigned_abs(), size)).collect();
+    dims.sort_unstable();
+    let mut reach = itemsize;
+    let apart = dims.iter().all(|&(stride, size)| {
+        let free = stride >= reach;
+        reach = reach.saturating_add(stride.saturating_mul(size - 1));
+        free
+    });
+    if apart {
+        return false;
+    }
+    // Dimensions may interleave without a collision; the addresses tell, where they can be listed.
+    if shape.iter().product::<usize>() > 1 << 24 {
+        return true;
+    }
+    let mut starts = vec![0_usize];
+    for (stride, size) in dims {
+        starts = (0..size)
+            .flat_map(|index| starts.iter().map(move |start| start + index * stride))
+            .collect();
+    }
+    starts.sort_unstable();
+    starts.windows(2).any(|pair| pair[1] - pair[0] < itemsize)
+}

@@ -1,0 +1,231 @@
+//! Bindings of the binary losses.
+
+use numpy::{PyArrayDyn, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use super::array::{self, Output, Scalar, Scores, with_dtype};
+use super::threads::run;
+use crate::binary::{BinaryCall, CheckedBinaryLoss};
+use crate::kernel::binary::{FromLogits, FromProbs};
+use crate::loss::Reduction;
+
+type Object<'py> = Bound<'py, PyAny>;
+
+/// The arguments that both binary losses take.
+struct Arguments<'a, 'py> {
+    /// The first argument and its name.
+    scores: (&'a Object<'py>, &'static str),
+    targets: &'a Object<'py>,
+    weight: Option<&'a Object<'py>>,
+    pos_weight: Option<&'a Object<'py>>,
+    reduction: Reduction,
+}
+
+#[doc = include_str!("docs/binary_cross_entropy.rst")]
+#[pyfunction]
+#[pyo3(signature = (probs, targets, *, weight = None, eps = 0.0, reduction = Reduction::Mean))]
+#[pyo3(text_signature = "(probs, targets, *, weight=None, eps=0.0, reduction='mean')")]
+pub(super) fn binary_cross_entropy<'py>(
+    probs: &Object<'py>,
+    targets: &Object<'py>,
+    weight: Option<&Object<'py>>,
+    eps: f64,
+    reduction: Reduction,
+) -> PyResult<Object<'py>> {
+    let scores = (probs, "probs");
+    let pos_weight = None;
+    Arguments {
+        scores,
+        targets,
+        weight,
+        pos_weight,
+        reduction,
+    }
+    .loss(FromProbs { eps })
+}
+
+#[doc = include_str!("docs/binary_cross_entropy_and_grad.rst")]
+#[pyfunction]
+#[pyo3(signature = (
+    probs, targets, *, weight = None, eps = 0.0, reduction = Reduction::Mean, out = None
+))]
+#[pyo3(text_signature = "(probs, targets, *, weight=None, eps=0.0, reduction='mean', out=None)")]
+pub(super) fn binary_cross_entropy_and_grad<'py>(
+    probs: &Object<'py>,
+    targets: &Object<'py>,
+    weight: Option<&Object<'py>>,
+    eps: f64,
+    reduction: Reduction,
+    out: Option<&Object<'py>>,
+) -> PyResult<(Object<'py>, Object<'py>)> {
+    let scores = (probs, "probs");
+    let pos_weight = None;
+    Arguments {
+        scores,
+        targets,
+        weight,
+        pos_weight,
+        reduction,
+    }
+    .loss_and_grad(FromProbs { eps }, out)
+}
+
+#[doc = include_str!("docs/binary_cross_entropy_with_logits.rst")]
+#[pyfunction]
+#[pyo3(signature = (
+    logits, targets, *, weight = None, pos_weight = None, reduction = Reduction::Mean
+))]
+#[pyo3(text_signature = "(logits, targets, *, weight=None, pos_weight=None, reduction='mean')")]
+pub(super) fn binary_cross_entropy_with_logits<'py>(
+    logits: &Object<'py>,
+    targets: &Object<'py>,
+    weight: Option<&Object<'py>>,
+    pos_weight: Option<&Object<'py>>,
+    reduction: Reduction,
+) -> PyResult<Object<'py>> {
+    let scores = (logits, "logits");
+    Arguments {
+        scores,
+        targets,
+        weight,
+        pos_weight,
+        reduction,
+    }
+    .loss(FromLogits)
+}
+
+#[doc = include_str!("docs/binary_cross_entropy_with_logits_and_grad.rst")]
+#[pyfunction]
+#[pyo3(signature = (
+    logits, targets, *, weight = None, pos_weight = None, reduction = Reduction::Mean, out = None
+))]
+#[pyo3(
+    text_signature = "(logits, targets, *, weight=None, pos_weight=None, reduction='mean', \
+                         out=None)"
+)]
+pub(super) fn binary_cross_entropy_with_logits_and_grad<'py>(
+    logits: &Object<'py>,
+    targets: &Object<'py>,
+    weight: Option<&Object<'py>>,
+    pos_weight: Option<&Object<'py>>,
+    reduction: Reduction,
+    out: Option<&Object<'py>>,
+) -> PyResult<(Object<'py>, Object<'py>)> {
+    let scores = (logits, "logits");
+    Arguments {
+        scores,
+        targets,
+        weight,
+        pos_weight,
+        reduction,
+    }
+    .loss_and_grad(FromLogits, out)
+}
+
+/// The arrays of a call, in the dtype of the first.
+struct Arrays<'py, T: Scalar> {
+    scores: Bound<'py, PyArrayDyn<T>>,
+    targets: Bound<'py, PyArrayDyn<T>>,
+    weights: [Option<Bound<'py, PyArrayDyn<T>>>; 2],
+}
+
+impl<'py> Arguments<'_, 'py> {
+    fn loss(&self, loss: impl CheckedBinaryLoss + Send) -> PyResult<Object<'py>> {
+        let (scores, name) = self.scores;
+        with_dtype!(Scores::new(scores, name)?, scores => {
+            self.arrays(scores, None)?.loss(loss, self.reduction)
+        })
+    }
+
+    fn loss_and_grad(
+        &self,
+        loss: impl CheckedBinaryLoss + Send,
+        out: Option<&Object<'py>>,
+    ) -> PyResult<(Object<'py>, Object<'py>)> {
+        let (scores, name) = self.scores;
+        with_dtype!(Scores::new(scores, name)?, scores => {
+            let output = Output::new(out, &scores)?;
+            let arrays = self.arrays(scores, Some(&output))?;
+            let loss = arrays.loss_and_grad(loss, self.reduction, &output)?;
+            Ok((loss, output.finish()?))
+        })
+    }
+
+    fn arrays<T: Scalar>(
+        &self,
+        scores: Bound<'py, PyArrayDyn<T>>,
+        output: Option<&Output<'py, T>>,
+    ) -> PyResult<Arrays<'py, T>> {
+        let separate = |array| match output {
+            Some(output) => output.separate(array),
+            None => Ok(array),
+        };
+        let weight = |object: Option<&Object<'py>>, name| {
+            let array = object
+                .map(|object| array::converted(object, name))
+                .transpose()?;
+            array.map(separate).transpose()
+        };
+        Ok(Arrays {
+            scores: separate(scores)?,
+            targets: separate(array::converted(self.targets, "targets")?)?,
+            weights: [
+                weight(self.weight, "weight")?,
+                weight(self.pos_weight, "pos_weight")?,
+            ],
+        })
+    }
+}
+
+impl<'py, T: Scalar> Arrays<'py, T> {
+    fn call<L: CheckedBinaryLoss>(
+        &self,
+        loss: L,
+        reduction: Reduction,
+    ) -> PyResult<BinaryCall<'_, T, L>> {
+        let [scores, targets] = [&self.scores, &self.targets].map(array::view);
+        let weights = self
+            .weights
+            .each_ref()
+            .map(|weight| weight.as_ref().map(array::view));
+        Ok(BinaryCall::new(
+            loss, &scores, &targets, weights, reduction,
+        )?)
+    }
+
+    fn loss(
+        &self,
+        loss: impl CheckedBinaryLoss + Send,
+        reduction: Reduction,
+    ) -> PyResult<Object<'py>> {
+        let (py, elements) = (self.scores.py(), self.scores.len());
+        let call = self.call(loss, reduction)?;
+        if reduction == Reduction::None {
+            let losses = Output::new(None, &self.scores)?;
+            let place = losses.view();
+            run(py, elements, || call.write_losses(&place))?;
+            return losses.finish();
+        }
+        let value = run(py, elements, || call.reduced_loss())?;
+        array::scalar(py, T::from_f64(value.to_f64()))
+    }
+
+    fn loss_and_grad(
+        &self,
+        loss: impl CheckedBinaryLoss + Send,
+        reduction: Reduction,
+        output: &Output<'py, T>,
+    ) -> PyResult<Object<'py>> {
+        let (py, elements) = (self.scores.py(), self.scores.len());
+        let call = self.call(loss, reduction)?;
+        // Losses of their own are taken first: the gradient may overwrite what they are made of.
+        let losses = if reduction == Reduction::None {
+            Some(self.loss(loss, reduction)?)
+        } else {
+            None
+        };
+        let gradient = output.view();
+        let value = run(py, elements, || call.write_gradient(&gradient))?;
+        losses.map_or_else(|| array::scalar(py, T::from_f64(value.to_f64())), Ok)
+    }
+}

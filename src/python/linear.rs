@@ -1,0 +1,65 @@
+//! Binding of the fully connected layer: a matrix product, which is NumPy's.
+
+use numpy::{PyArrayDyn, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::array::{self, Scalar, Scores, with_dtype};
+use super::errors::axis_error;
+use crate::error::Error;
+use crate::lanes::check_shape;
+
+type Object<'py> = Bound<'py, PyAny>;
+
+#[doc = include_str!("docs/linear.rst")]
+#[pyfunction]
+#[pyo3(signature = (x, weight, bias = None))]
+pub(super) fn linear<'py>(
+    x: &Object<'py>,
+    weight: &Object<'py>,
+    bias: Option<&Object<'py>>,
+) -> PyResult<Object<'py>> {
+    with_dtype!(Scores::new(x, "x")?, x => {
+        let weight = array::converted(weight, "weight")?;
+        let bias = bias.map(|bias| array::converted(bias, "bias")).transpose()?;
+        product(&x, &weight, bias.as_ref())
+    })
+}
+
+fn product<'py, T: Scalar>(
+    x: &Bound<'py, PyArrayDyn<T>>,
+    weight: &Bound<'py, PyArrayDyn<T>>,
+    bias: Option<&Bound<'py, PyArrayDyn<T>>>,
+) -> PyResult<Object<'py>> {
+    let py = x.py();
+    let &[outputs, features] = weight.shape() else {
+        return Err(Error::Dimensions {
+            name: "weight",
+            given: weight.shape().to_vec(),
+            expected: "two dimensions, (outputs, features)",
+        }
+        .into());
+    };
+    let Some((_, leading)) = x.shape().split_last() else {
+        return Err(axis_error(py, -1, 0));
+    };
+    let mut expected = leading.to_vec();
+    expected.push(features);
+    check_shape("x", x.shape(), &expected, "weight's features")?;
+    if let Some(bias) = bias {
+        check_shape("bias", bias.shape(), &[outputs], "weight's outputs")?;
+    }
+    let numpy = py.import("numpy")?;
+    // One product of two matrices: NumPy would multiply the matrices of a stack one by one.
+    let rows: usize = leading.iter().product();
+    let flat = x.call_method1("reshape", ((rows, features),))?;
+    let result = numpy.call_method1("matmul", (flat, weight.getattr("T")?))?;
+    if let Some(bias) = bias {
+        let options = PyDict::new(py);
+        options.set_item("out", &result)?;
+        numpy.call_method("add", (&result, bias), Some(&options))?;
+    }
+    expected.pop();
+    expected.push(outputs);
+    result.call_method1("reshape", (expected,))
+}

@@ -1,0 +1,189 @@
+//! Targets of the losses over classes: integers of any width as class indices, numbers of the
+//! logits' shape as probabilities.
+
+use numpy::{Element, PyArrayDescrMethods, PyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use super::arguments::IgnoreIndex;
+use super::array::{self, Output};
+use crate::error::{Error, Result};
+use crate::lanes::{View, position};
+use crate::targets::{Probabilities, Probability, SoftTargets, TargetsView, class_index_error};
+
+/// Targets as an array that can be read without conversion.
+pub(super) enum TargetsArray<'py> {
+    Indices(Bound<'py, PyArrayDyn<i64>>),
+    Soft(Box<dyn SoftArray + 'py>),
+}
+
+/// Stands for an ignored index that `i64` does not hold.
+const IGNORED: i64 = -1;
+
+impl<'py> TargetsArray<'py> {
+    /// Targets for scores, and the index to ignore among them.
+    pub(super) fn new<T: Element>(
+        object: &Bound<'py, PyAny>,
+        scores: &Bound<'py, PyArrayDyn<T>>,
+        axis: usize,
+        ignore_index: Option<IgnoreIndex>,
+        output: Option<&Output<'py, T>>,
+    ) -> PyResult<(Self, Option<i64>)> {
+        let ignored = ignore_index.map(|index| index.0);
+        // An index that no `i64` target can have ignores nothing.
+        let ignored_i64 = ignored.and_then(|index| i64::try_from(index).ok());
+        let array = array::numeric(object, "targets")?;
+        let dtype = array.dtype();
+        let is_soft = array.shape() == scores.shape();
+        if let (Some(index), true) = (ignored, is_soft) {
+            return Err(Error::IgnoreIndexWithProbabilities(index).into());
+        }
+        if is_soft || matches!(dtype.kind(), b'f' | b'b') {
+            return Ok((Self::Soft(soft_array(&array, output)?), ignored_i64));
+        }
+        if dtype.kind() == b'u' && dtype.itemsize() == 8 {
+            let wide = array::cast::<u64>(&array)?;
+            let classes = scores.shape()[axis];
+            let (indices, ignored) = narrowed(&array::view(&wide), classes, ignored)?;
+            let indices = array::from_vec(object.py(), indices, array.shape())?;
+            return Ok((Self::Indices(indices), ignored));
+        }
+        let indices = array::cast::<i64>(&array)?;
+        let indices = match output {
+            Some(output) => output.separate(indices)?,
+            None => indices,
+        };
+        Ok((Self::Indices(indices), ignored_i64))
+    }
+
+    pub(super) fn view(&self) -> TargetsView<'_> {
+        match self {
+            Self::Indices(indices) => TargetsView::Indices(array::view(indices)),
+            Self::Soft(array) => TargetsView::Probabilities(array.targets()),
+        }
+    }
+}
+
+/// `uint64` indices as `i64`: those too large for one are no classes, unless they are ignored.
+fn narrowed(
+    indices: &View<'_, u64>,
+    classes: usize,
+    ignored: Option<i128>,
+) -> Result<(Vec<i64>, Option<i64>)> {
+    let elements = indices.elements();
+    let narrow = |row: usize| {
+        let index = elements.value(row);
+        if Some(i128::from(index)) == ignored {
+            return Ok(IGNORED);
+        }
+        let place = || position(row, indices.shape());
+        i64::try_from(index).map_err(|_| class_index_error(place(), index.into(), classes))
+    };
+    let narrow: Result<Vec<_>> = (0..elements.count()).map(narrow).collect();
+    Ok((narrow?, ignored.map(|_| IGNORED)))
+}
+
+/// An array of numbers that are probabilities.
+pub(super) trait SoftArray {
+    fn targets(&self) -> Box<dyn SoftTargets + '_>;
+}
+
+struct Soft<'py, P>(Bound<'py, PyArrayDyn<P>>);
+
+impl<P: Element + Probability> SoftArray for Soft<'_, P> {
+    fn targets(&self) -> Box<dyn SoftTargets + '_> {
+        Box::new(Probabilities {
+            view: array::view(&self.0),
+        })
+    }
+}
+
+/// The array in its own dtype: ints and bools are read as they are, not converted first.
+fn soft_array<'py, T: Element>(
+    array: &Bound<'py, PyUntypedArray>,
+    output: Option<&Output<'py, T>>,
+) -> PyResult<Box<dyn SoftArray + 'py>> {
+    fn soft<'py, P: Element + Probability + 'static, T: Element>(
+        array: &Bound<'py, PyUntypedArray>,
+        output: Option<&Output<'py, T>>,
+    ) -> PyResult<Box<dyn SoftArray + 'py>> {
+        let array = array::cast::<P>(array)?;
+        let array = match output {
+            Some(output) => output.separate(array)?,
+            None => array,
+        };
+        Ok(Box::new(Soft(array)))
+    }
+    match (array.dtype().kind(), array.dtype().itemsize()) {
+        (b'f', 4) => soft::<f32, T>(array, output),
+        (b'i', 1) => soft::<i8, T>(array, output),
+        (b'i', 2) => soft::<i16, T>(array, output),
+        (b'i', 4) => soft::<i32, T>(array, output),
+        (b'i', 8) => soft::<i64, T>(array, output),
+        (b'u', 2) => soft::<u16, T>(array, output),
+        (b'u', 4) => soft::<u32, T>(array, output),
+        (b'u', 8) => soft::<u64, T>(array, output),
+        (b'u', 1) => soft::<u8, T>(array, output),
+        (b'b', _) => {
+            // A bool's byte need not be 0 or 1 where another program wrote it.
+            let bytes = array::cast::<bool>(array)?.call_method1("view", ("uint8",))?;
+            soft::<u8, T>(bytes.cast::<PyUntypedArray>()?, output)
+        }
+        _ => soft::<f64, T>(array, output),
+    }
+}
+
+impl Probability for i8 {
+    const DTYPE: &'static str = "int8";
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Probability for i16 {
+    const DTYPE: &'static str = "int16";
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Probability for i32 {
+    const DTYPE: &'static str = "int32";
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Probability for i64 {
+    const DTYPE: &'static str = "int64";
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Probability for u8 {
+    const DTYPE: &'static str = "uint8";
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Probability for u16 {
+    const DTYPE: &'static str = "uint16";
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Probability for u32 {
+    const DTYPE: &'static str = "uint32";
+    fn to_f64(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Probability for u64 {
+    const DTYPE: &'static str = "uint64";
+    fn to_f64(self) -> f64 {
+        self as f64
+    }
+}

@@ -1,0 +1,423 @@
+//! Exponential, logarithm and what is made of one of each, element by element.
+//!
+//! Everything is written with `mul_add_precise`, one rounding at every level, so that all
+//! instruction sets give the same bits.
+//!
+//! The argument of an exponential is reduced without subtracting the row's maximum:
+//! `x = n ln(2) + r` is exact but for one rounding of `r`, whereas `x - max` rounds before the
+//! exponential magnifies it. `2^(n - M)` then scales the result, so nothing overflows.
+
+use fearless_simd::{Select, Simd, SimdBase, SimdMask, f64x2};
+
+use super::Vector;
+use crate::float::{Float, Format};
+use crate::wide::Wide;
+
+/// A value as an unevaluated sum of two vectors.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<V> {
+    pub(crate) high: V,
+    pub(crate) low: V,
+}
+
+#[inline(always)]
+fn format<S: Simd, V: Vector<S>>() -> Format<V::Element> {
+    <V::Element as Float>::FORMAT
+}
+
+/// `a + b` and the exact error of that sum.
+#[inline(always)]
+pub(crate) fn two_sum<S: Simd, V: Vector<S>>(a: V, b: V) -> Pair<V> {
+    let high = a + b;
+    let b_part = high - a;
+    let low = (a - (high - b_part)) + (b - b_part);
+    Pair { high, low }
+}
+
+/// `a + b` and its exact error where `|a| >= |b|` or `a` is 0.
+#[inline(always)]
+fn ordered_sum<S: Simd, V: Vector<S>>(a: V, b: V) -> Pair<V> {
+    let high = a + b;
+    Pair {
+        high,
+        low: b - (high - a),
+    }
+}
+
+/// The polynomial whose coefficients are given lowest power first.
+#[inline(always)]
+fn polynomial<S: Simd, V: Vector<S>>(x: V, coefficients: &[V::Element]) -> V {
+    let simd = x.token();
+    let mut sum = V::splat(simd, V::Element::ZERO);
+    for (index, &c) in coefficients.iter().rev().enumerate() {
+        let c = V::splat(simd, c);
+        sum = if index == 0 {
+            c
+        } else {
+            sum.fused_mul_add(x, c)
+        };
+    }
+    sum
+}
+
+/// `2^k` from the integer that rounding by the magic number has left in the low bits.
+#[inline(always)]
+fn power_of_two<S: Simd, V: Vector<S>>(biased: V) -> V {
+    V::from_bits(biased.to_bits() << format::<S, V>().significand_bits)
+}
+
+/// `value * 2^k` for integers `k`, rounded once even where the result is subnormal or infinite.
+#[inline(always)]
+fn scale<S: Simd, V: Vector<S>>(value: V, k: V) -> V {
+    let simd = value.token();
+    let f = format::<S, V>();
+    let c = |constant| V::splat(simd, constant);
+    let two = V::Element::ONE + V::Element::ONE;
+    let limit = c((f.exponent_bias - two) * two);
+    let k = k.simd_lt(-limit).select(-limit, k);
+    let k = k.simd_gt(limit).select(limit, k);
+    let half = k.fused_mul_add(c(V::Element::HALF), c(f.magic)) - c(f.magic);
+    let bias = c(f.magic + f.exponent_bias);
+    value * power_of_two(half + bias) * power_of_two((k - half) + bias)
+}
+
+/// `e^(x - shift)` for the elements of a row: with the row's log-sum-exp as the shift, its softmax.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShiftedExp<T> {
+    /// Subtracted first; exact for all elements that count.
+    offset: T,
+    /// The shift less the offset is `exponent ln(2) + high + low`, with `|high| <= ln(2)/2`.
+    high: T,
+    low: T,
+    high_log2_e: T,
+    /// `magic + bias - exponent`: rounds, and leaves the result's biased exponent in the low bits.
+    magic: T,
+    zero: T,
+    normal: T,
+    finite: T,
+}
+
+impl<T: Float> ShiftedExp<T> {
+    /// For a shift of `offset + shift`, where `offset` is 0 or the row's maximum.
+    #[inline(always)]
+    pub(crate) fn new(offset: T, shift: Wide) -> Self {
+        let f = T::FORMAT;
+        let ln_2 = <f64 as Float>::FORMAT;
+        let exponent = (shift.high * ln_2.log2_e).round_ties_even();
+        let rest = shift
+            - Wide::product(exponent, ln_2.ln_2_high)
+            - Wide::product(exponent, ln_2.ln_2_low);
+        // A multiple of the smallest unit of the reduced argument: the difference of the two is
+        // then exact.
+        let three_quarters = T::HALF + T::HALF * T::HALF;
+        let high = (T::from_f64(rest.high) + three_quarters) - three_quarters;
+        let low = T::from_f64((rest - Wide::new(high.to_f64())).to_f64());
+        let bound = |argument: f64| T::from_f64(argument + offset.to_f64() + shift.high);
+        Self {
+            offset,
+            high,
+            low,
+            high_log2_e: high * f.log2_e,
+            magic: T::from_f64(f.magic.to_f64() + f.exponent_bias.to_f64() - exponent),
+            zero: bound(f.zero),
+            normal: bound(f.normal),
+            finite: bound(f.finite),
+        }
+    }
+
+    /// Error below 1 ulp of the exact exponential, subnormal results included.
+    #[inline(always)]
+    pub(crate) fn apply<S, V, const N: usize>(&self, x: [V; N]) -> [V; N]
+    where
+        S: Simd,
+        V: Vector<S, Element = T>,
+    {
+        let simd = x[0].token();
+        let normal = V::splat(simd, self.normal);
+        let finite = V::splat(simd, self.finite);
+        let mut outside = x[0].simd_lt(normal);
+        for x in x {
+            outside = outside | x.simd_lt(normal) | x.simd_gt(finite);
+        }
+        let mut result = x;
+        if outside.any_true() {
+            for x in &mut result {
+                *x = self.rare(*x);
+            }
+        } else {
+            for x in &mut result {
+                let (value, biased) = self.reduced(*x);
+                *x = value * power_of_two(biased);
+            }
+        }
+        result
+    }
+
+    /// `e^t` and its biased exponent.
+    #[inline(always)]
+    fn reduced<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> (V, V) {
+        let f = T::FORMAT;
+        let simd = x.token();
+        let c = |constant| V::splat(simd, constant);
+        let magic = c(self.magic);
+        let x = x - c(self.offset);
+        let biased = x.fused_mul_add(c(f.log2_e), c(-self.high_log2_e)) + magic;
+        let n = biased - magic;
+        let r = n.fused_mul_add(c(-f.ln_2_high), x) - c(self.high);
+        let t = r + n.fused_mul_add(c(-f.ln_2_low), c(-self.low));
+        (exp_reduced(t), biased)
+    }
+
+    /// Where some result may be subnormal, zero or infinite.
+    #[inline(always)]
+    fn rare<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> V {
+        let simd = x.token();
+        let f = T::FORMAT;
+        let zero = V::splat(simd, T::ZERO);
+        let (value, biased) = self.reduced(x);
+        let k = biased - V::splat(simd, f.magic) - V::splat(simd, f.exponent_bias);
+        let result = scale(value, k);
+        x.simd_lt(V::splat(simd, self.zero)).select(zero, result)
+    }
+}
+
+/// `e^t` for `|t| <= ln(2)/2`, error below 0.9 ulp.
+#[inline(always)]
+fn exp_reduced<S: Simd, V: Vector<S>>(t: V) -> V {
+    let one = V::splat(t.token(), V::Element::ONE);
+    let tail = polynomial(t, format::<S, V>().exp);
+    tail.fused_mul_add(t, one).fused_mul_add(t, one)
+}
+
+/// `e^(x - offset) 2^(lift - exponent)`: the terms of a row's sum of exponentials.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScaledExp<T> {
+    offset: T,
+    magic: T,
+    negligible: T,
+}
+
+impl<T: Float> ScaledExp<T> {
+    /// For the row whose maximum is `offset + rest`, where `exponent = round(rest log2(e))`.
+    #[inline(always)]
+    pub(crate) fn new(max: T, offset: T, exponent: f64) -> Self {
+        let f = T::FORMAT;
+        Self {
+            offset,
+            magic: T::from_f64(f.magic.to_f64() + f.exponent_bias.to_f64() + f.sum_lift - exponent),
+            negligible: T::from_f64(max.to_f64() + f.negligible),
+        }
+    }
+
+    /// Error below 1 ulp; 0 for elements far below the maximum.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> V {
+        let f = T::FORMAT;
+        let simd = x.token();
+        let c = |constant| V::splat(simd, constant);
+        let magic = c(self.magic);
+        let reduced = x - c(self.offset);
+        let biased = reduced.fused_mul_add(c(f.log2_e), magic);
+        let n = biased - magic;
+        let r = n.fused_mul_add(c(-f.ln_2_high), reduced);
+        let t = n.fused_mul_add(c(-f.ln_2_low), r);
+        let value = exp_reduced(t) * power_of_two(biased);
+        x.simd_lt(c(self.negligible)).select(c(T::ZERO), value)
+    }
+}
+
+/// `e^(x.high + x.low)` to about 0.1 ulp where the result is normal; within 1 ulp below.
+#[inline(always)]
+pub(crate) fn exp_pair<S: Simd, V: Vector<S>>(x: Pair<V>) -> Pair<V> {
+    let f = format::<S, V>();
+    let simd = x.high.token();
+    let c = |constant| V::splat(simd, constant);
+    let one = c(V::Element::ONE);
+    let n = x.high.fused_mul_add(c(f.log2_e), c(f.magic)) - c(f.magic);
+    let r = n.fused_mul_add(c(-f.ln_2_high), x.high);
+    let t = ordered_sum(r, n.fused_mul_add(c(-f.ln_2_low), x.low));
+    let tail = polynomial(t.high, f.exp).fused_mul_add(t.high * t.high, t.low);
+    let sum = ordered_sum(one, t.high);
+    let sum = ordered_sum(sum.high, sum.low + tail);
+    let tiny = x.high.simd_lt(c(V::Element::from_f64(f.zero)));
+    let zero = c(V::Element::ZERO);
+    Pair {
+        high: tiny.select(zero, scale(sum.high, n)),
+        low: tiny.select(zero, scale(sum.low, n)),
+    }
+}
+
+/// `log(u.high + u.low)` to about 0.1 ulp, for `u >= 0` and `|u.low|` below an ulp of `u.high`.
+#[inline(always)]
+pub(crate) fn log_pair<S: Simd, V: Vector<S>>(u: Pair<V>) -> Pair<V> {
+    let f = format::<S, V>();
+    let simd = u.high.token();
+    let c = |constant| V::splat(simd, constant);
+    let (one, half) = (c(V::Element::ONE), c(V::Element::HALF));
+    let zero = c(V::Element::ZERO);
+
+    let (lift, lift_exponent) = f.subnormal_lift;
+    let subnormal = u.high.simd_lt(c(V::Element::MIN_POSITIVE));
+    let lifted = subnormal.select(u.high * c(lift), u.high);
+    let lifted_low = subnormal.select(u.low * c(lift), u.low);
+
+    // u = 2^k m, with m from 0.75 to 1.5, so that log(m) never cancels against k ln(2).
+    let biased = (lifted.to_bits() + f.three_quarters_gap) >> f.significand_bits;
+    let k = V::from_bits(biased | f.integer_limit_bits) - c(f.integer_limit) - c(f.exponent_bias);
+    let back = power_of_two(c(f.magic + f.exponent_bias) - k);
+    let m = lifted * back;
+    let k = subnormal.select(k - c(lift_exponent), k);
+
+    // log(1+f) = log((1+s)/(1-s)) with s = f/(2+f), and 1/(2+f) = (1-s)/2.
+    let fraction = ordered_sum(m - one, lifted_low * back);
+    let two = one + one;
+    let divisor = ordered_sum(two, fraction.high);
+    let s = fraction.high / divisor.high;
+    let divisor_low = divisor.low + fraction.low;
+    let remainder = (-s).fused_mul_add(divisor.high, fraction.high);
+    let remainder = (-s).fused_mul_add(divisor_low, remainder + fraction.low);
+    let s_low = remainder * (-s).fused_mul_add(half, half);
+    let z = s * s;
+    let tail = (polynomial(z, f.log) * z).fused_mul_add(s, s_low + s_low);
+
+    let exponent_part = k * c(f.ln_2_high);
+    let exponent_low = k.fused_mul_add(c(f.ln_2_high), -exponent_part);
+    let exponent_low = k.fused_mul_add(c(f.ln_2_low), exponent_low);
+    let sum = ordered_sum(exponent_part, s + s);
+    let result = ordered_sum(sum.high, sum.low + (tail + exponent_low));
+
+    let infinity = c(V::Element::INFINITY);
+    let is_zero = u.high.simd_eq(zero);
+    let is_infinite = u.high.simd_eq(infinity);
+    let high = is_zero.select(-infinity, is_infinite.select(infinity, result.high));
+    Pair {
+        high,
+        low: (is_zero | is_infinite).select(zero, result.low),
+    }
+}
+
+/// `log(1 + e)` to about 0.1 ulp for `e >= 0`; for `e` from -1 to 0 to about 0.1 ulp as well.
+#[inline(always)]
+pub(crate) fn log1p_pair<S: Simd, V: Vector<S>>(e: Pair<V>) -> Pair<V> {
+    let simd = e.high.token();
+    let one = V::splat(simd, V::Element::ONE);
+    let limit = V::splat(simd, format::<S, V>().log1p_linear);
+    let u = two_sum(one, e.high);
+    let log = log_pair(Pair {
+        high: u.high,
+        low: u.low + e.low,
+    });
+    let linear = e.high.abs().simd_lt(limit);
+    Pair {
+        high: linear.select(e.high, log.high),
+        low: linear.select(e.low, log.low),
+    }
+}
+
+/// `numerator / (1 + e)` for `e` from 0 to 1, error below 0.7 ulp and that of the arguments.
+#[inline(always)]
+pub(crate) fn over_one_plus<S: Simd, V: Vector<S>>(numerator: Pair<V>, e: Pair<V>) -> V {
+    let one = V::splat(e.high.token(), V::Element::ONE);
+    let sum = ordered_sum(one, e.high);
+    let inverse = one / sum.high;
+    let quotient = numerator.high * inverse;
+    let rest = (-quotient).fused_mul_add(sum.high, numerator.high) + numerator.low;
+    let rest = (-quotient).fused_mul_add(sum.low + e.low, rest);
+    rest.fused_mul_add(inverse, quotient)
+}
+
+/// `1 / (1 + e^-z)`, error below 1.5 ulp.
+#[inline(always)]
+pub(crate) fn sigmoid<S: Simd, V: Vector<S>>(z: V) -> V {
+    let simd = z.token();
+    let zero = V::splat(simd, V::Element::ZERO);
+    let e = exp_of_minus_abs(z);
+    let positive = z.simd_ge(zero);
+    let numerator = Pair {
+        high: positive.select(V::splat(simd, V::Element::ONE), e.high),
+        low: positive.select(zero, e.low),
+    };
+    nan_where_nan(z, over_one_plus(numerator, e))
+}
+
+/// `log(1 + e^z)`, error below 1.5 ulp.
+#[inline(always)]
+pub(crate) fn softplus<S: Simd, V: Vector<S>>(z: V) -> V {
+    let simd = z.token();
+    let zero = V::splat(simd, V::Element::ZERO);
+    let pair = softplus_pair(z);
+    let infinite = pair.high.simd_eq(V::splat(simd, V::Element::INFINITY));
+    let low = infinite.select(zero, pair.low);
+    nan_where_nan(z, pair.high + low)
+}
+
+/// `log(1 + e^z)` as a pair; the low part of an infinite one means nothing.
+#[inline(always)]
+pub(crate) fn softplus_pair<S: Simd, V: Vector<S>>(z: V) -> Pair<V> {
+    let zero = V::splat(z.token(), V::Element::ZERO);
+    let log = log1p_pair(exp_of_minus_abs(z));
+    let sum = two_sum(z.simd_gt(zero).select(z, zero), log.high);
+    Pair {
+        high: sum.high,
+        low: sum.low + log.low,
+    }
+}
+
+#[inline(always)]
+fn exp_of_minus_abs<S: Simd, V: Vector<S>>(z: V) -> Pair<V> {
+    exp_pair(Pair {
+        high: -z.abs(),
+        low: V::splat(z.token(), V::Element::ZERO),
+    })
+}
+
+/// One NaN for all: what the arithmetic makes of a NaN's payload differs between machines.
+#[inline(always)]
+pub(crate) fn nan_where_nan<S: Simd, V: Vector<S>>(z: V, result: V) -> V {
+    z.simd_eq(z)
+        .select(result, V::splat(z.token(), V::Element::NAN))
+}
+
+/// `e^x` of one number.
+#[inline(never)]
+pub(crate) fn exp_wide<S: Simd>(simd: S, x: Wide) -> Wide {
+    simd.vectorize(
+        #[inline(always)]
+        || from_lane(exp_pair(to_lanes(simd, x))),
+    )
+}
+
+/// `log(u)` of one number.
+#[inline(never)]
+pub(crate) fn log_wide<S: Simd>(simd: S, u: Wide) -> Wide {
+    simd.vectorize(
+        #[inline(always)]
+        || from_lane(log_pair(to_lanes(simd, u))),
+    )
+}
+
+/// `log(1 + e)` of one number, `e >= 0`.
+#[inline(always)]
+pub(crate) fn log1p_wide<S: Simd>(simd: S, e: Wide) -> Wide {
+    if e.high < <f64 as Float>::FORMAT.log1p_linear {
+        e
+    } else {
+        log_wide(simd, Wide::new(1.0) + e)
+    }
+}
+
+#[inline(always)]
+fn to_lanes<S: Simd>(simd: S, x: Wide) -> Pair<f64x2<S>> {
+    Pair {
+        high: f64x2::splat(simd, x.high),
+        low: f64x2::splat(simd, x.low),
+    }
+}
+
+#[inline(always)]
+fn from_lane<S: Simd>(pair: Pair<f64x2<S>>) -> Wide {
+    Wide {
+        high: pair.high[0],
+        low: pair.low[0],
+    }
+}

@@ -1,0 +1,71 @@
+//! Vector mathematics: exponentials, logarithms, reductions, and the choice of instruction set.
+//!
+//! Here belongs what works on vectors of numbers and knows no rows, classes or losses. Every
+//! function states its error bound; `tests` measures it.
+
+pub(crate) mod level;
+pub(crate) mod math;
+pub(crate) mod reduce;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use level::{Task, dispatch, level};
+
+use crate::error::Result;
+use crate::float::Float;
+use crate::wide::Wide;
+use fearless_simd::{Level, Simd, SimdFloat};
+
+/// A SIMD vector of either element type.
+pub(crate) trait Vector<S: Simd>: SimdFloat<S, Element: Float> {
+    /// `self * b + c`, rounded once at every level.
+    #[inline(always)]
+    fn fused_mul_add(self, b: Self, c: Self) -> Self {
+        if has_fused_mul_add(self.token()) {
+            self.mul_add_precise(b, c)
+        } else {
+            emulated_mul_add(self, b, c)
+        }
+    }
+}
+
+impl<S: Simd, V: SimdFloat<S, Element: Float>> Vector<S> for V {}
+
+/// Known at compile time for each instruction set.
+#[inline(always)]
+fn has_fused_mul_add<S: Simd>(simd: S) -> bool {
+    match simd.level() {
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        Level::Avx512(_) | Level::Avx2(_) => true,
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon(_) => true,
+        _ => false,
+    }
+}
+
+/// Machines without the instruction emulate it in a hundred others, so that they give the same
+/// bits. One copy of those is enough.
+#[inline(never)]
+fn emulated_mul_add<S: Simd, V: SimdFloat<S>>(a: V, b: V, c: V) -> V {
+    a.token().vectorize(
+        #[inline(always)]
+        || a.mul_add_precise(b, c),
+    )
+}
+
+/// `e^x` of one number.
+pub(crate) fn exp(x: Wide) -> Result<f64> {
+    struct Exp(Wide);
+    impl Task for Exp {
+        type Output = f64;
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) -> f64 {
+            math::exp_wide(simd, self.0).to_f64()
+        }
+    }
+    if x.high == f64::INFINITY {
+        return Ok(f64::INFINITY);
+    }
+    Ok(dispatch(level()?, Exp(x)))
+}

@@ -1,0 +1,145 @@
+//! Sums of vectors that are wider than the data, in a fixed order of lanes.
+
+use fearless_simd::{Simd, SimdBase, SimdMask, f64x8};
+
+use super::Vector;
+use super::math::two_sum;
+use crate::float::Float;
+use crate::wide::Wide;
+
+/// The sum of a row's exponentials: in `f64` lanes for `f32`, in compensated lanes for `f64`.
+pub(crate) struct TermSum<S: Simd> {
+    sums: [f64x8<S>; 2],
+}
+
+impl<S: Simd> TermSum<S> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S) -> Self {
+        Self {
+            sums: [f64x8::splat(simd, 0.0); 2],
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn add<T: Float>(&mut self, terms: T::Vector<S>) {
+        let widened = T::widen(terms);
+        let [first, second] = &mut self.sums;
+        match widened.as_ref() {
+            [low, high] => {
+                *first += *low;
+                *second += *high;
+            }
+            [exact] => {
+                let sum = two_sum(*first, *exact);
+                *first = sum.high;
+                *second += sum.low;
+            }
+            _ => unreachable!("a vector widens to one or two"),
+        }
+    }
+
+    /// The sum over the lanes, first to last; NaN if any term was.
+    #[inline(always)]
+    pub(crate) fn total(self) -> Wide {
+        let [first, second] = &self.sums;
+        first
+            .as_slice()
+            .iter()
+            .chain(second.as_slice())
+            .fold(Wide::ZERO, |total, &lane| total + Wide::new(lane))
+    }
+}
+
+/// A sum of products that keeps the rounding errors of both.
+pub(crate) struct ProductSum<S: Simd> {
+    sum: f64x8<S>,
+    error: f64x8<S>,
+}
+
+impl<S: Simd> ProductSum<S> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S) -> Self {
+        let zero = f64x8::splat(simd, 0.0);
+        Self {
+            sum: zero,
+            error: zero,
+        }
+    }
+
+    /// Adds `a * b` in every lane.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, a: f64x8<S>, b: f64x8<S>) {
+        let product = a * b;
+        let error = a.fused_mul_add(b, -product);
+        let sum = two_sum(self.sum, product);
+        self.sum = sum.high;
+        self.error += sum.low + error;
+    }
+
+    /// The sum over the lanes, first to last.
+    #[inline(always)]
+    pub(crate) fn total(self) -> Wide {
+        let total = |lanes: f64x8<S>| {
+            let lanes = lanes.as_slice().iter();
+            lanes.fold(Wide::ZERO, |total, &lane| total + Wide::new(lane))
+        };
+        let sum = total(self.sum);
+        // The error of an infinite sum is NaN and means nothing.
+        if sum.high.is_finite() {
+            sum + total(self.error)
+        } else {
+            sum
+        }
+    }
+}
+
+/// The maximum of a row of finite or infinite numbers, `-inf` for none. A NaN may be passed over
+/// or come out, depending on the instruction set.
+#[inline(always)]
+pub(crate) fn max<S: Simd, T: Float>(simd: S, row: &[T]) -> T {
+    let lowest = T::Vector::<S>::splat(simd, -T::INFINITY);
+    let mut sums = [lowest; 4];
+    let mut groups = row.chunks_exact(4 * T::LANES);
+    for group in &mut groups {
+        for (sum, chunk) in sums.iter_mut().zip(group.chunks_exact(T::LANES)) {
+            *sum = sum.max(T::Vector::<S>::from_slice(simd, chunk));
+        }
+    }
+    let mut vectors = groups.remainder().chunks_exact(T::LANES);
+    for chunk in &mut vectors {
+        sums[0] = sums[0].max(T::Vector::<S>::from_slice(simd, chunk));
+    }
+    if !vectors.remainder().is_empty() {
+        let last = partial(simd, vectors.remainder(), -T::INFINITY);
+        sums[1] = sums[1].max(last);
+    }
+    let vector = sums[0].max(sums[1]).max(sums[2].max(sums[3]));
+    vector
+        .as_slice()
+        .iter()
+        .fold(-T::INFINITY, |max, &x| if x > max { x } else { max })
+}
+
+/// A vector of fewer elements than lanes, filled up.
+#[inline(always)]
+pub(crate) fn partial<S: Simd, T: Float>(simd: S, elements: &[T], fill: T) -> T::Vector<S> {
+    let mut vector = T::Vector::<S>::splat(simd, fill);
+    vector.as_mut_slice()[..elements.len()].copy_from_slice(elements);
+    vector
+}
+
+/// The first place of a value in a row.
+#[inline(always)]
+pub(crate) fn position<S: Simd, T: Float>(simd: S, row: &[T], value: T) -> Option<usize> {
+    let wanted = T::Vector::<S>::splat(simd, value);
+    let mut chunks = row.chunks_exact(T::LANES);
+    for (index, chunk) in (&mut chunks).enumerate() {
+        let found = T::Vector::<S>::from_slice(simd, chunk).simd_eq(wanted);
+        if found.any_true() {
+            return Some(index * T::LANES + found.to_bitmask().trailing_zeros() as usize);
+        }
+    }
+    let rest = chunks.remainder();
+    let start = row.len() - rest.len();
+    rest.iter().position(|&x| x == value).map(|i| start + i)
+}
