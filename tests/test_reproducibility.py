@@ -5,6 +5,7 @@ test_layouts.py, with the bounds of accuracy.
 """
 
 import functools
+import itertools
 import json
 import os
 import re
@@ -19,15 +20,27 @@ import numpy as np
 import pytest
 
 import logitkit
-from tests.digest import LARGE, SMALL, bits, digests, inputs
+from tests.digest import SMALL, bits, digests, inputs
 from tests.layouts import arrange
-from tests.operations import OPERATIONS, Operation
-from tests.support import Array, Float
+from tests.operations import OPERATIONS, Operation, Shape
+from tests.support import FLOATS, Array, Float
 
 ROOT = Path(__file__).parent.parent
 LEVELS = ("fallback", "sse4.2", "avx2", "avx512", "neon")
 
-# Without one of each, a digest of constants would pass.
+# Enough for several threads: many rows, long rows, one row, few classes, every axis.
+LARGE: tuple[tuple[Shape, int], ...] = (
+    ((150, 1000), 1),
+    ((1000, 150), 0),
+    ((20_000, 7), 1),
+    ((7, 20_000), 0),
+    ((140_007,), 0),
+    ((3, 45_001), 1),
+    ((5, 100, 300), 1),
+    ((100_003, 1), 0),
+)
+
+# Of all digests; small shapes have results in common, and constants would have no others.
 DISTINCT = 0.9
 
 
@@ -144,12 +157,15 @@ def threads() -> Iterator[None]:
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.label)
 def test_any_number_of_threads_gives_the_same_bits(operation: Operation) -> None:
-    logitkit.set_num_threads(1)
-    want = digests(LARGE, [operation])
-    for count in (2, 3, 7):
-        logitkit.set_num_threads(count)
-        assert logitkit.get_num_threads() == count
-        assert digests(LARGE, [operation]) == want, f"{count} threads"
+    for (shape, axis), dtype in itertools.product(LARGE, FLOATS):
+        for arrays in inputs(operation, shape, axis, dtype):
+            logitkit.set_num_threads(1)
+            want = bits(operation(arrays, axis))
+            for count in (2, 3, 7):
+                logitkit.set_num_threads(count)
+                assert logitkit.get_num_threads() == count
+                same = bits(operation(arrays, axis)) == want
+                assert same, f"{count} threads, {shape} along {axis}"
 
 
 def test_calls_from_several_threads_at_once() -> None:

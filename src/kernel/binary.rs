@@ -8,9 +8,9 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
-use crate::simd::Vector;
 use crate::simd::math::{Pair, exp_pair, log_pair, log1p_pair, nan_where_nan, over_one_plus};
 use crate::simd::reduce::{ProductSum, partial};
+use crate::simd::{Vector, inlined_if_short};
 use crate::wide::Wide;
 
 /// A binary loss of one element, less its weight.
@@ -126,7 +126,11 @@ impl<S: Simd, L: BinaryLoss> Block<S, L> {
         let simd = x.token();
         let zero = f64x8::splat(simd, 0.0);
         let left_out = weight.simd_eq(zero);
-        let (loss, gradient) = self.loss.evaluate(x, y, pos_weight);
+        let (loss, gradient) = inlined_if_short(
+            simd,
+            #[inline(always)]
+            || self.loss.evaluate(x, y, pos_weight),
+        );
         let loss = left_out.select(zero, loss);
         self.sum.add(loss, weight);
         let result = if self.gradient {

@@ -9,7 +9,7 @@
 
 use fearless_simd::{Select, Simd, SimdBase, SimdMask, f64x2};
 
-use super::Vector;
+use super::{Vector, inlined_if_short};
 use crate::float::{Float, Format};
 use crate::wide::Wide;
 
@@ -156,28 +156,40 @@ impl<T: Float> ShiftedExp<T> {
     /// `e^t` and its biased exponent.
     #[inline(always)]
     fn reduced<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> (V, V) {
-        let f = T::FORMAT;
-        let simd = x.token();
-        let c = |constant| V::splat(simd, constant);
-        let magic = c(self.magic);
-        let x = x - c(self.offset);
-        let biased = x.fused_mul_add(c(f.log2_e), c(-self.high_log2_e)) + magic;
-        let n = biased - magic;
-        let r = n.fused_mul_add(c(-f.ln_2_high), x) - c(self.high);
-        let t = r + n.fused_mul_add(c(-f.ln_2_low), c(-self.low));
-        (exp_reduced(t), biased)
+        inlined_if_short(
+            x.token(),
+            #[inline(always)]
+            || {
+                let f = T::FORMAT;
+                let simd = x.token();
+                let c = |constant| V::splat(simd, constant);
+                let magic = c(self.magic);
+                let x = x - c(self.offset);
+                let biased = x.fused_mul_add(c(f.log2_e), c(-self.high_log2_e)) + magic;
+                let n = biased - magic;
+                let r = n.fused_mul_add(c(-f.ln_2_high), x) - c(self.high);
+                let t = r + n.fused_mul_add(c(-f.ln_2_low), c(-self.low));
+                (exp_reduced(t), biased)
+            },
+        )
     }
 
     /// Where some result may be subnormal, zero or infinite.
     #[inline(always)]
     fn rare<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> V {
-        let simd = x.token();
-        let f = T::FORMAT;
-        let zero = V::splat(simd, T::ZERO);
-        let (value, biased) = self.reduced(x);
-        let k = biased - V::splat(simd, f.magic) - V::splat(simd, f.exponent_bias);
-        let result = scale(value, k);
-        x.simd_lt(V::splat(simd, self.zero)).select(zero, result)
+        inlined_if_short(
+            x.token(),
+            #[inline(always)]
+            || {
+                let simd = x.token();
+                let f = T::FORMAT;
+                let zero = V::splat(simd, T::ZERO);
+                let (value, biased) = self.reduced(x);
+                let k = biased - V::splat(simd, f.magic) - V::splat(simd, f.exponent_bias);
+                let result = scale(value, k);
+                x.simd_lt(V::splat(simd, self.zero)).select(zero, result)
+            },
+        )
     }
 }
 
@@ -212,88 +224,108 @@ impl<T: Float> ScaledExp<T> {
     /// Error below 1 ulp; 0 for elements far below the maximum.
     #[inline(always)]
     pub(crate) fn apply<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> V {
-        let f = T::FORMAT;
-        let simd = x.token();
-        let c = |constant| V::splat(simd, constant);
-        let magic = c(self.magic);
-        let reduced = x - c(self.offset);
-        let biased = reduced.fused_mul_add(c(f.log2_e), magic);
-        let n = biased - magic;
-        let r = n.fused_mul_add(c(-f.ln_2_high), reduced);
-        let t = n.fused_mul_add(c(-f.ln_2_low), r);
-        let value = exp_reduced(t) * power_of_two(biased);
-        x.simd_lt(c(self.negligible)).select(c(T::ZERO), value)
+        inlined_if_short(
+            x.token(),
+            #[inline(always)]
+            || {
+                let f = T::FORMAT;
+                let simd = x.token();
+                let c = |constant| V::splat(simd, constant);
+                let magic = c(self.magic);
+                let reduced = x - c(self.offset);
+                let biased = reduced.fused_mul_add(c(f.log2_e), magic);
+                let n = biased - magic;
+                let r = n.fused_mul_add(c(-f.ln_2_high), reduced);
+                let t = n.fused_mul_add(c(-f.ln_2_low), r);
+                let value = exp_reduced(t) * power_of_two(biased);
+                x.simd_lt(c(self.negligible)).select(c(T::ZERO), value)
+            },
+        )
     }
 }
 
 /// `e^(x.high + x.low)` to about 0.1 ulp where the result is normal; within 1 ulp below.
 #[inline(always)]
 pub(crate) fn exp_pair<S: Simd, V: Vector<S>>(x: Pair<V>) -> Pair<V> {
-    let f = format::<S, V>();
-    let simd = x.high.token();
-    let c = |constant| V::splat(simd, constant);
-    let one = c(V::Element::ONE);
-    let n = x.high.fused_mul_add(c(f.log2_e), c(f.magic)) - c(f.magic);
-    let r = n.fused_mul_add(c(-f.ln_2_high), x.high);
-    let t = ordered_sum(r, n.fused_mul_add(c(-f.ln_2_low), x.low));
-    let tail = polynomial(t.high, f.exp).fused_mul_add(t.high * t.high, t.low);
-    let sum = ordered_sum(one, t.high);
-    let sum = ordered_sum(sum.high, sum.low + tail);
-    let tiny = x.high.simd_lt(c(V::Element::from_f64(f.zero)));
-    let zero = c(V::Element::ZERO);
-    Pair {
-        high: tiny.select(zero, scale(sum.high, n)),
-        low: tiny.select(zero, scale(sum.low, n)),
-    }
+    inlined_if_short(
+        x.high.token(),
+        #[inline(always)]
+        || {
+            let f = format::<S, V>();
+            let simd = x.high.token();
+            let c = |constant| V::splat(simd, constant);
+            let one = c(V::Element::ONE);
+            let n = x.high.fused_mul_add(c(f.log2_e), c(f.magic)) - c(f.magic);
+            let r = n.fused_mul_add(c(-f.ln_2_high), x.high);
+            let t = ordered_sum(r, n.fused_mul_add(c(-f.ln_2_low), x.low));
+            let tail = polynomial(t.high, f.exp).fused_mul_add(t.high * t.high, t.low);
+            let sum = ordered_sum(one, t.high);
+            let sum = ordered_sum(sum.high, sum.low + tail);
+            let tiny = x.high.simd_lt(c(V::Element::from_f64(f.zero)));
+            let zero = c(V::Element::ZERO);
+            Pair {
+                high: tiny.select(zero, scale(sum.high, n)),
+                low: tiny.select(zero, scale(sum.low, n)),
+            }
+        },
+    )
 }
 
 /// `log(u.high + u.low)` to about 0.1 ulp, for `u >= 0` and `|u.low|` below an ulp of `u.high`.
 #[inline(always)]
 pub(crate) fn log_pair<S: Simd, V: Vector<S>>(u: Pair<V>) -> Pair<V> {
-    let f = format::<S, V>();
-    let simd = u.high.token();
-    let c = |constant| V::splat(simd, constant);
-    let (one, half) = (c(V::Element::ONE), c(V::Element::HALF));
-    let zero = c(V::Element::ZERO);
+    inlined_if_short(
+        u.high.token(),
+        #[inline(always)]
+        || {
+            let f = format::<S, V>();
+            let simd = u.high.token();
+            let c = |constant| V::splat(simd, constant);
+            let (one, half) = (c(V::Element::ONE), c(V::Element::HALF));
+            let zero = c(V::Element::ZERO);
 
-    let (lift, lift_exponent) = f.subnormal_lift;
-    let subnormal = u.high.simd_lt(c(V::Element::MIN_POSITIVE));
-    let lifted = subnormal.select(u.high * c(lift), u.high);
-    let lifted_low = subnormal.select(u.low * c(lift), u.low);
+            let (lift, lift_exponent) = f.subnormal_lift;
+            let subnormal = u.high.simd_lt(c(V::Element::MIN_POSITIVE));
+            let lifted = subnormal.select(u.high * c(lift), u.high);
+            let lifted_low = subnormal.select(u.low * c(lift), u.low);
 
-    // u = 2^k m, with m from 0.75 to 1.5, so that log(m) never cancels against k ln(2).
-    let biased = (lifted.to_bits() + f.three_quarters_gap) >> f.significand_bits;
-    let k = V::from_bits(biased | f.integer_limit_bits) - c(f.integer_limit) - c(f.exponent_bias);
-    let back = power_of_two(c(f.magic + f.exponent_bias) - k);
-    let m = lifted * back;
-    let k = subnormal.select(k - c(lift_exponent), k);
+            // u = 2^k m, with m from 0.75 to 1.5, so that log(m) never cancels against k ln(2).
+            let biased = (lifted.to_bits() + f.three_quarters_gap) >> f.significand_bits;
+            let k = V::from_bits(biased | f.integer_limit_bits)
+                - c(f.integer_limit)
+                - c(f.exponent_bias);
+            let back = power_of_two(c(f.magic + f.exponent_bias) - k);
+            let m = lifted * back;
+            let k = subnormal.select(k - c(lift_exponent), k);
 
-    // log(1+f) = log((1+s)/(1-s)) with s = f/(2+f), and 1/(2+f) = (1-s)/2.
-    let fraction = ordered_sum(m - one, lifted_low * back);
-    let two = one + one;
-    let divisor = ordered_sum(two, fraction.high);
-    let s = fraction.high / divisor.high;
-    let divisor_low = divisor.low + fraction.low;
-    let remainder = (-s).fused_mul_add(divisor.high, fraction.high);
-    let remainder = (-s).fused_mul_add(divisor_low, remainder + fraction.low);
-    let s_low = remainder * (-s).fused_mul_add(half, half);
-    let z = s * s;
-    let tail = (polynomial(z, f.log) * z).fused_mul_add(s, s_low + s_low);
+            // log(1+f) = log((1+s)/(1-s)) with s = f/(2+f), and 1/(2+f) = (1-s)/2.
+            let fraction = ordered_sum(m - one, lifted_low * back);
+            let two = one + one;
+            let divisor = ordered_sum(two, fraction.high);
+            let s = fraction.high / divisor.high;
+            let divisor_low = divisor.low + fraction.low;
+            let remainder = (-s).fused_mul_add(divisor.high, fraction.high);
+            let remainder = (-s).fused_mul_add(divisor_low, remainder + fraction.low);
+            let s_low = remainder * (-s).fused_mul_add(half, half);
+            let z = s * s;
+            let tail = (polynomial(z, f.log) * z).fused_mul_add(s, s_low + s_low);
 
-    let exponent_part = k * c(f.ln_2_high);
-    let exponent_low = k.fused_mul_add(c(f.ln_2_high), -exponent_part);
-    let exponent_low = k.fused_mul_add(c(f.ln_2_low), exponent_low);
-    let sum = ordered_sum(exponent_part, s + s);
-    let result = ordered_sum(sum.high, sum.low + (tail + exponent_low));
+            let exponent_part = k * c(f.ln_2_high);
+            let exponent_low = k.fused_mul_add(c(f.ln_2_high), -exponent_part);
+            let exponent_low = k.fused_mul_add(c(f.ln_2_low), exponent_low);
+            let sum = ordered_sum(exponent_part, s + s);
+            let result = ordered_sum(sum.high, sum.low + (tail + exponent_low));
 
-    let infinity = c(V::Element::INFINITY);
-    let is_zero = u.high.simd_eq(zero);
-    let is_infinite = u.high.simd_eq(infinity);
-    let high = is_zero.select(-infinity, is_infinite.select(infinity, result.high));
-    Pair {
-        high,
-        low: (is_zero | is_infinite).select(zero, result.low),
-    }
+            let infinity = c(V::Element::INFINITY);
+            let is_zero = u.high.simd_eq(zero);
+            let is_infinite = u.high.simd_eq(infinity);
+            let high = is_zero.select(-infinity, is_infinite.select(infinity, result.high));
+            Pair {
+                high,
+                low: (is_zero | is_infinite).select(zero, result.low),
+            }
+        },
+    )
 }
 
 /// `log(1 + e)` to about 0.1 ulp for `e >= 0`; for `e` from -1 to 0 to about 0.1 ulp as well.
@@ -317,38 +349,56 @@ pub(crate) fn log1p_pair<S: Simd, V: Vector<S>>(e: Pair<V>) -> Pair<V> {
 /// `numerator / (1 + e)` for `e` from 0 to 1, error below 0.7 ulp and that of the arguments.
 #[inline(always)]
 pub(crate) fn over_one_plus<S: Simd, V: Vector<S>>(numerator: Pair<V>, e: Pair<V>) -> V {
-    let one = V::splat(e.high.token(), V::Element::ONE);
-    let sum = ordered_sum(one, e.high);
-    let inverse = one / sum.high;
-    let quotient = numerator.high * inverse;
-    let rest = (-quotient).fused_mul_add(sum.high, numerator.high) + numerator.low;
-    let rest = (-quotient).fused_mul_add(sum.low + e.low, rest);
-    rest.fused_mul_add(inverse, quotient)
+    inlined_if_short(
+        e.high.token(),
+        #[inline(always)]
+        || {
+            let one = V::splat(e.high.token(), V::Element::ONE);
+            let sum = ordered_sum(one, e.high);
+            let inverse = one / sum.high;
+            let quotient = numerator.high * inverse;
+            let rest = (-quotient).fused_mul_add(sum.high, numerator.high) + numerator.low;
+            let rest = (-quotient).fused_mul_add(sum.low + e.low, rest);
+            rest.fused_mul_add(inverse, quotient)
+        },
+    )
 }
 
 /// `1 / (1 + e^-z)`, error below 1.5 ulp.
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd, V: Vector<S>>(z: V) -> V {
-    let simd = z.token();
-    let zero = V::splat(simd, V::Element::ZERO);
-    let e = exp_of_minus_abs(z);
-    let positive = z.simd_ge(zero);
-    let numerator = Pair {
-        high: positive.select(V::splat(simd, V::Element::ONE), e.high),
-        low: positive.select(zero, e.low),
-    };
-    nan_where_nan(z, over_one_plus(numerator, e))
+    inlined_if_short(
+        z.token(),
+        #[inline(always)]
+        || {
+            let simd = z.token();
+            let zero = V::splat(simd, V::Element::ZERO);
+            let e = exp_of_minus_abs(z);
+            let positive = z.simd_ge(zero);
+            let numerator = Pair {
+                high: positive.select(V::splat(simd, V::Element::ONE), e.high),
+                low: positive.select(zero, e.low),
+            };
+            nan_where_nan(z, over_one_plus(numerator, e))
+        },
+    )
 }
 
 /// `log(1 + e^z)`, error below 1.5 ulp.
 #[inline(always)]
 pub(crate) fn softplus<S: Simd, V: Vector<S>>(z: V) -> V {
-    let simd = z.token();
-    let zero = V::splat(simd, V::Element::ZERO);
-    let pair = softplus_pair(z);
-    let infinite = pair.high.simd_eq(V::splat(simd, V::Element::INFINITY));
-    let low = infinite.select(zero, pair.low);
-    nan_where_nan(z, pair.high + low)
+    inlined_if_short(
+        z.token(),
+        #[inline(always)]
+        || {
+            let simd = z.token();
+            let zero = V::splat(simd, V::Element::ZERO);
+            let pair = softplus_pair(z);
+            let infinite = pair.high.simd_eq(V::splat(simd, V::Element::INFINITY));
+            let low = infinite.select(zero, pair.low);
+            nan_where_nan(z, pair.high + low)
+        },
+    )
 }
 
 /// `log(1 + e^z)` as a pair; the low part of an infinite one means nothing.

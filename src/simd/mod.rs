@@ -43,6 +43,23 @@ fn has_fused_mul_add<S: Simd>(simd: S) -> bool {
     }
 }
 
+/// Runs vector code in place where each operation is an instruction or two. At the levels where it
+/// is dozens, the code is called instead: copies of it in every kernel would take minutes to
+/// compile, and save nothing that counts there.
+#[inline(always)]
+pub(crate) fn inlined_if_short<S: Simd, R>(simd: S, code: impl FnOnce() -> R) -> R {
+    if has_fused_mul_add(simd) {
+        code()
+    } else {
+        called(simd, code)
+    }
+}
+
+#[inline(never)]
+fn called<S: Simd, R>(simd: S, code: impl FnOnce() -> R) -> R {
+    simd.vectorize(code)
+}
+
 /// Machines without the instruction emulate it in a hundred others, so that they give the same
 /// bits. One copy of those is enough.
 #[inline(never)]
