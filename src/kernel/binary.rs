@@ -8,7 +8,9 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
-use crate::simd::math::{Pair, exp_pair, log_pair, log1p_pair, nan_where_nan, over_one_plus};
+use crate::simd::math::{
+    Pair, clip, exp_pair, log_pair, log1p_pair, nan_where_nan, ordered_sum, over_one_plus, two_sum,
+};
 use crate::simd::reduce::{ProductSum, partial};
 use crate::simd::{Vector, inlined_if_short};
 use crate::wide::Wide;
@@ -215,28 +217,16 @@ impl BinaryLoss for FromProbs {
     ) -> (f64x8<S>, f64x8<S>) {
         let simd = p.token();
         let (zero, one) = (f64x8::splat(simd, 0.0), f64x8::splat(simd, 1.0));
-        let unclipped = p;
-        let p = if self.eps > 0.0 {
-            let (low, high) = (
-                f64x8::splat(simd, self.eps),
-                f64x8::splat(simd, 1.0 - self.eps),
-            );
-            let p = p.simd_lt(low).select(low, p);
-            p.simd_gt(high).select(high, p)
-        } else {
-            p
-        };
+        let (clipped, was_clipped) = clip(p, self.eps);
+        // 1 - p, exactly: log1p(-p) is its logarithm.
+        let complement = two_sum(one, -clipped.high);
+        let complement = ordered_sum(complement.high, complement.low - clipped.low);
         let rest = one - y;
-        let log = log_pair(Pair { high: p, low: zero });
-        let log_rest = log1p_pair(Pair {
-            high: -p,
-            low: zero,
-        });
+        let (log, log_rest) = (log_pair(clipped), log_pair(complement));
         let loss =
             weighted(y, -(log.high + log.low)) + weighted(rest, -(log_rest.high + log_rest.low));
         let positive = y.simd_eq(zero).select(zero, y / p);
-        let negative = rest.simd_eq(zero).select(zero, rest / (one - p));
-        let clipped = p.simd_ne(unclipped);
-        (loss, clipped.select(zero, negative - positive))
+        let negative = rest.simd_eq(zero).select(zero, rest / complement.high);
+        (loss, was_clipped.select(zero, negative - positive))
     }
 }

@@ -11,7 +11,7 @@ use super::lane::Lane;
 use super::normalizer::Normalizer;
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::{Pair, log_pair, log_wide};
+use crate::simd::math::{clip, exp_wide, log_pair, log_wide};
 use crate::simd::reduce::{ProductSum, partial};
 use crate::wide::Wide;
 
@@ -263,11 +263,13 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
         if self.z_loss != 0.0 {
             common += Wide::new(2.0 * self.z_loss) * row.log_sum_exp();
         }
-        let entry = target.class.map(|(class, coefficient)| {
+        let entry = target.class.and_then(|(class, coefficient)| {
             let own = coefficient + target.all.get(class).copied().unwrap_or(0.0);
-            let complement = row.complement(simd, lane.input()[class]);
-            let entry = (common - Wide::new(own)) - common * complement;
-            (class, (entry * scale).to_f64())
+            // Without a coefficient of its own the class is like the others.
+            (own != 0.0).then(|| {
+                let entry = target_entry(simd, row, lane.input()[class], common, own);
+                (class, (entry * scale).to_f64())
+            })
         });
         write_probabilities(simd, row, common * scale, lane);
         if !target.all.is_empty() {
@@ -283,6 +285,24 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
         if let Some((class, entry)) = entry {
             lane.output()[class] = T::from_f64(entry);
         }
+    }
+}
+
+/// `G p - a` for the class of the target: from `1 - p` where that is the smaller of the two, so that
+/// a confident right answer keeps its small gradient.
+#[inline(always)]
+fn target_entry<S: Simd, T: Float>(
+    simd: S,
+    row: &Normalizer<T>,
+    x: T,
+    common: Wide,
+    own: f64,
+) -> Wide {
+    let complement = row.complement(simd, x);
+    if complement.high < 0.5 {
+        (common - Wide::new(own)) - common * complement
+    } else {
+        common * exp_wide(simd, -row.cost(x)) - Wide::new(own)
     }
 }
 
@@ -363,24 +383,18 @@ pub(crate) struct ProbsLoss {
 }
 
 impl ProbsLoss {
+    /// Whether `eps` clips a probability, and what it becomes: `1 - eps` is not rounded.
     #[inline(always)]
-    fn clipped(&self, p: f64) -> f64 {
-        if self.eps > 0.0 {
-            p.clamp(self.eps, 1.0 - self.eps)
-        } else {
-            p
-        }
-    }
-
-    #[inline(always)]
-    fn clip<S: Simd>(&self, p: f64x8<S>) -> f64x8<S> {
+    fn clipped(&self, p: f64) -> (bool, Wide) {
         if self.eps == 0.0 {
-            return p;
+            (false, Wide::new(p))
+        } else if p < self.eps {
+            (true, Wide::new(self.eps))
+        } else if p > 1.0 - self.eps {
+            (true, Wide::sum(1.0, -self.eps))
+        } else {
+            (false, Wide::new(p))
         }
-        let low = f64x8::splat(p.token(), self.eps);
-        let high = f64x8::splat(p.token(), 1.0 - self.eps);
-        let p = p.simd_lt(low).select(low, p);
-        p.simd_gt(high).select(high, p)
     }
 }
 
@@ -392,15 +406,12 @@ impl<T: Float> ClassLoss<T> for ProbsLoss {
 
     #[inline(always)]
     fn cost<S: Simd>(&self, simd: S, (): &(), p: T) -> Wide {
-        -log_wide(simd, Wide::new(self.clipped(p.to_f64())))
+        -log_wide(simd, self.clipped(p.to_f64()).1)
     }
 
     #[inline(always)]
     fn costs<S: Simd>(&self, (): &(), p: f64x8<S>) -> f64x8<S> {
-        let log = log_pair(Pair {
-            high: self.clip(p),
-            low: f64x8::splat(p.token(), 0.0),
-        });
+        let log = log_pair(clip(p, self.eps).0);
         -(log.high + log.low)
     }
 
@@ -419,8 +430,7 @@ impl<T: Float> ClassLoss<T> for ProbsLoss {
             let entry = -(Wide::new(coefficient) * scale)
                 .divided_by(Wide::new(p))
                 .to_f64();
-            let clipped = self.eps > 0.0 && self.clipped(p) != p;
-            let entry = if clipped || coefficient == 0.0 {
+            let entry = if self.clipped(p).0 || coefficient == 0.0 {
                 0.0
             } else {
                 entry
@@ -439,7 +449,7 @@ impl<T: Float> ClassLoss<T> for ProbsLoss {
                 target.all,
                 #[inline(always)]
                 |p, a| {
-                    let nothing = a.simd_eq(zero) | self.clip(p).simd_ne(p);
+                    let nothing = a.simd_eq(zero) | clip(p, self.eps).1;
                     nothing.select(zero, a * factor / p)
                 },
             );

@@ -313,7 +313,7 @@ impl<'py> Arguments<'_, 'py> {
             Losses::Unreduced(losses) => {
                 let axis = self.axis.of(py, scores.ndim())?;
                 let shape = array::view(scores).shape_without(axis);
-                array::result(array::from_vec(py, losses, &shape)?)
+                Ok(array::from_vec(py, losses, &shape)?.into_any())
             }
         }
     }

@@ -7,7 +7,7 @@
 //! `x = n ln(2) + r` is exact but for one rounding of `r`, whereas `x - max` rounds before the
 //! exponential magnifies it. `2^(n - M)` then scales the result, so nothing overflows.
 
-use fearless_simd::{Select, Simd, SimdBase, SimdMask, f64x2};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x2, f64x8, mask64x8};
 
 use super::{Vector, inlined_if_short};
 use crate::float::{Float, Format};
@@ -36,7 +36,7 @@ pub(crate) fn two_sum<S: Simd, V: Vector<S>>(a: V, b: V) -> Pair<V> {
 
 /// `a + b` and its exact error where `|a| >= |b|` or `a` is 0.
 #[inline(always)]
-fn ordered_sum<S: Simd, V: Vector<S>>(a: V, b: V) -> Pair<V> {
+pub(crate) fn ordered_sum<S: Simd, V: Vector<S>>(a: V, b: V) -> Pair<V> {
     let high = a + b;
     Pair {
         high,
@@ -326,6 +326,31 @@ pub(crate) fn log_pair<S: Simd, V: Vector<S>>(u: Pair<V>) -> Pair<V> {
             }
         },
     )
+}
+
+/// Probabilities clipped to `[eps, 1 - eps]`, where `1 - eps` is not rounded, and which of them were.
+#[inline(always)]
+pub(crate) fn clip<S: Simd>(p: f64x8<S>, eps: f64) -> (Pair<f64x8<S>>, mask64x8<S>) {
+    let simd = p.token();
+    let c = |constant| f64x8::splat(simd, constant);
+    let low = p.simd_lt(c(eps));
+    if eps == 0.0 {
+        // Nothing is below 0: those that were given are errors.
+        return (
+            Pair {
+                high: p,
+                low: c(0.0),
+            },
+            low,
+        );
+    }
+    let limit = Wide::sum(1.0, -eps);
+    let high = p.simd_gt(c(limit.high));
+    let clipped = Pair {
+        high: low.select(c(eps), high.select(c(limit.high), p)),
+        low: high.select(c(limit.low), c(0.0)),
+    };
+    (clipped, low | high)
 }
 
 /// `log(1 + e)` to about 0.1 ulp for `e >= 0`; for `e` from -1 to 0 to about 0.1 ulp as well.

@@ -81,7 +81,8 @@ pub(crate) fn exp(x: Wide) -> Result<f64> {
             math::exp_wide(simd, self.0).to_f64()
         }
     }
-    if x.high == f64::INFINITY {
+    // From here on the exponential is infinite, and so would be the error term of the argument.
+    if x.high > 710.0 {
         return Ok(f64::INFINITY);
     }
     Ok(dispatch(level()?, Exp(x)))
