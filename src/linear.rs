@@ -1,14 +1,14 @@
 //! The fully connected layer that makes the logits.
 
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array, ArrayView, ArrayView1, ArrayView2, Dimension, LinalgScalar};
+use ndarray::{Array, ArrayView, ArrayView1, ArrayView2, Dimension};
 
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::lanes::check_shape;
 
 /// `x @ weight.T + bias`: a matrix product by the `ndarray` crate, which is all that it is.
-pub fn linear<T: Float + LinalgScalar, D: Dimension>(
+pub fn linear<T: Float, D: Dimension>(
     x: ArrayView<'_, T, D>,
     weight: ArrayView2<'_, T>,
     bias: Option<ArrayView1<'_, T>>,
@@ -30,12 +30,13 @@ pub fn linear<T: Float + LinalgScalar, D: Dimension>(
     let mut shape = x.raw_dim();
     shape[last] = outputs;
     let flat = x.to_shape((rows, features)).expect("as many elements");
-    let mut result = Array::from_elem((rows, outputs), T::ZERO);
+    // Sums are kept wider than the data: those of f32 in f64.
+    let (flat, weight) = (flat.mapv(Float::to_f64), weight.mapv(Float::to_f64));
+    let mut result = Array::zeros((rows, outputs));
     if let Some(bias) = bias {
-        result.assign(&bias);
+        result.assign(&bias.mapv(Float::to_f64));
     }
-    general_mat_mul(T::ONE, &flat, &weight.t(), T::ONE, &mut result);
-    Ok(result
-        .into_shape_with_order(shape)
-        .expect("as many elements"))
+    general_mat_mul(1.0, &flat, &weight.t(), 1.0, &mut result);
+    let result = result.mapv(T::from_f64).into_shape_with_order(shape);
+    Ok(result.expect("as many elements"))
 }

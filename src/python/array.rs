@@ -169,6 +169,26 @@ pub(super) fn converted<'py, T: Element>(
     }
 }
 
+/// Any array-like as an array of `T`, unless that loses a bit of a `float64`.
+pub(super) fn lossless<'py, T: Element>(
+    object: &Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<Option<Bound<'py, PyArrayDyn<T>>>> {
+    if let Some(array) = plain::<T>(object) {
+        return Ok(Some(array));
+    }
+    let array = numeric(object, name)?;
+    let cast = cast::<T>(&array)?;
+    if array.dtype().kind() != b'f' || array.dtype().itemsize() <= size_of::<T>() {
+        return Ok(Some(cast));
+    }
+    let options = PyDict::new(object.py());
+    options.set_item("equal_nan", true)?;
+    let numpy = object.py().import("numpy")?;
+    let equal = numpy.call_method("array_equal", (&cast, &array), Some(&options))?;
+    Ok(equal.is_truthy()?.then_some(cast))
+}
+
 /// Weights as `f64`, kept clear of the output.
 pub(super) fn weights<'py, T: Element>(
     object: &Bound<'py, PyAny>,
@@ -314,18 +334,39 @@ impl<'py, T: Element> Output<'py, T> {
         }
     }
 
-    /// What the caller gets back.
-    pub(super) fn finish(self) -> PyResult<Bound<'py, PyAny>> {
+    /// Copies another result of the same shape, rounding it.
+    pub(super) fn assign<U: Element>(&self, other: &Output<'py, U>) -> PyResult<()> {
+        copy_to(self.array.as_any(), other.array.as_any())
+    }
+
+    /// What the caller gets back: an array, whatever its dimensions.
+    pub(super) fn finish_array(self) -> PyResult<Bound<'py, PyAny>> {
         match self.copy_to {
             Some(out) => {
-                let numpy = out.py().import("numpy")?;
-                numpy.call_method1("copyto", (&out, self.array))?;
+                copy_to(&out, self.array.as_any())?;
                 Ok(out)
             }
-            None if self.given => Ok(self.array.into_any()),
-            None => result(self.array),
+            None => Ok(self.array.into_any()),
         }
     }
+
+    /// What the caller gets back: as NumPy's functions of elements do, a scalar for an array
+    /// without dimensions that the caller did not give.
+    pub(super) fn finish(self) -> PyResult<Bound<'py, PyAny>> {
+        if self.given {
+            self.finish_array()
+        } else {
+            result(self.array)
+        }
+    }
+}
+
+fn copy_to(out: &Bound<'_, PyAny>, from: &Bound<'_, PyAny>) -> PyResult<()> {
+    let options = PyDict::new(out.py());
+    options.set_item("casting", "same_kind")?;
+    let numpy = out.py().import("numpy")?;
+    numpy.call_method("copyto", (out, from), Some(&options))?;
+    Ok(())
 }
 
 /// Whether two arrays share any of the memory that they span.

@@ -122,7 +122,7 @@ pub(super) fn binary_cross_entropy_with_logits_and_grad<'py>(
     .loss_and_grad(FromLogits, out)
 }
 
-/// The arrays of a call, in the dtype of the first.
+/// The arrays of a call, in one dtype.
 struct Arrays<'py, T: Scalar> {
     scores: Bound<'py, PyArrayDyn<T>>,
     targets: Bound<'py, PyArrayDyn<T>>,
@@ -133,7 +133,12 @@ impl<'py> Arguments<'_, 'py> {
     fn loss(&self, loss: impl CheckedBinaryLoss + Send) -> PyResult<Object<'py>> {
         let (scores, name) = self.scores;
         with_dtype!(Scores::new(scores, name)?, scores => {
-            self.arrays(scores, None)?.loss(loss, self.reduction)
+            let dtype = scores.dtype();
+            if let Some(arrays) = self.arrays(scores.clone(), None)? {
+                return arrays.loss(loss, self.reduction);
+            }
+            let result = self.in_float64(&scores)?.loss(loss, self.reduction)?;
+            result.call_method1("astype", (dtype,))
         })
     }
 
@@ -144,34 +149,73 @@ impl<'py> Arguments<'_, 'py> {
     ) -> PyResult<(Object<'py>, Object<'py>)> {
         let (scores, name) = self.scores;
         with_dtype!(Scores::new(scores, name)?, scores => {
+            let dtype = scores.dtype();
             let output = Output::new(out, &scores)?;
-            let arrays = self.arrays(scores, Some(&output))?;
-            let loss = arrays.loss_and_grad(loss, self.reduction, &output)?;
-            Ok((loss, output.finish()?))
+            if let Some(arrays) = self.arrays(scores.clone(), Some(&output))? {
+                let loss = arrays.loss_and_grad(loss, self.reduction, &output)?;
+                return Ok((loss, output.finish_array()?));
+            }
+            let arrays = self.in_float64(&scores)?;
+            let wide = Output::new(None, &arrays.scores)?;
+            let loss = arrays.loss_and_grad(loss, self.reduction, &wide)?;
+            output.assign(&wide)?;
+            Ok((loss.call_method1("astype", (dtype,))?, output.finish_array()?))
         })
     }
 
+    /// The arrays in the dtype of the scores, if nothing is lost by that: targets and weights of
+    /// `float64` beside scores of `float32` count to their last bit.
     fn arrays<T: Scalar>(
         &self,
         scores: Bound<'py, PyArrayDyn<T>>,
         output: Option<&Output<'py, T>>,
-    ) -> PyResult<Arrays<'py, T>> {
+    ) -> PyResult<Option<Arrays<'py, T>>> {
         let separate = |array| match output {
             Some(output) => output.separate(array),
             None => Ok(array),
         };
-        let weight = |object: Option<&Object<'py>>, name| {
-            let array = object
+        let [targets, weight, pos_weight] = [
+            (Some(self.targets), "targets"),
+            (self.weight, "weight"),
+            (self.pos_weight, "pos_weight"),
+        ]
+        .map(|(object, name)| {
+            object
+                .map(|object| array::lossless::<T>(object, name))
+                .transpose()
+        });
+        let (Some(targets), weights) = (targets?, [weight?, pos_weight?]) else {
+            return Ok(None);
+        };
+        let Some(targets) = targets else {
+            return Ok(None);
+        };
+        if weights.iter().any(|weight| matches!(weight, Some(None))) {
+            return Ok(None);
+        }
+        let [weight, pos_weight] = weights.map(|weight| weight.flatten().map(separate).transpose());
+        Ok(Some(Arrays {
+            scores: separate(scores)?,
+            targets: separate(targets)?,
+            weights: [weight?, pos_weight?],
+        }))
+    }
+
+    fn in_float64<T: Scalar>(
+        &self,
+        scores: &Bound<'py, PyArrayDyn<T>>,
+    ) -> PyResult<Arrays<'py, f64>> {
+        let converted = |object: Option<&Object<'py>>, name| {
+            object
                 .map(|object| array::converted(object, name))
-                .transpose()?;
-            array.map(separate).transpose()
+                .transpose()
         };
         Ok(Arrays {
-            scores: separate(scores)?,
-            targets: separate(array::converted(self.targets, "targets")?)?,
+            scores: array::converted(scores.as_any(), self.scores.1)?,
+            targets: array::converted(self.targets, "targets")?,
             weights: [
-                weight(self.weight, "weight")?,
-                weight(self.pos_weight, "pos_weight")?,
+                converted(self.weight, "weight")?,
+                converted(self.pos_weight, "pos_weight")?,
             ],
         })
     }
@@ -204,7 +248,7 @@ impl<'py, T: Scalar> Arrays<'py, T> {
             let losses = Output::new(None, &self.scores)?;
             let place = losses.view();
             run(py, elements, || call.write_losses(&place))?;
-            return losses.finish();
+            return losses.finish_array();
         }
         let value = run(py, elements, || call.reduced_loss())?;
         array::scalar(py, T::from_f64(value.to_f64()))

@@ -1,4 +1,4 @@
-//! Binding of the fully connected layer: a matrix product, which is NumPy's.
+//! Binding of the fully connected layer: a matrix product, which is NumPy's, in `float64`.
 
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -53,12 +53,19 @@ fn product<'py, T: Scalar>(
     // One product of two matrices: NumPy would multiply the matrices of a stack one by one.
     let rows: usize = leading.iter().product();
     let flat = x.call_method1("reshape", ((rows, features),))?;
-    let result = numpy.call_method1("matmul", (flat, weight.getattr("T")?))?;
+    // Sums are kept wider than the data: those of float32 in float64.
+    let options = PyDict::new(py);
+    options.set_item("dtype", "float64")?;
+    let factors = (flat, weight.getattr("T")?);
+    let result = numpy.call_method("matmul", factors, Some(&options))?;
     if let Some(bias) = bias {
         let options = PyDict::new(py);
         options.set_item("out", &result)?;
         numpy.call_method("add", (&result, bias), Some(&options))?;
     }
+    let options = PyDict::new(py);
+    options.set_item("copy", false)?;
+    let result = result.call_method("astype", (x.dtype(),), Some(&options))?;
     expected.pop();
     expected.push(outputs);
     result.call_method1("reshape", (expected,))
