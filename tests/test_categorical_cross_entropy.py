@@ -29,7 +29,7 @@ from tests.support import (
 )
 
 NAME = "categorical_cross_entropy"
-OPTIONS = combinations("weight", "sample_weight", "ignore_index", "eps")
+COMBINATIONS = combinations("weight", "sample_weight", "ignore_index", "eps")
 
 
 @by_kind
@@ -46,7 +46,7 @@ def test_shapes(
 
 @by_axis
 @by_kind
-@pytest.mark.parametrize("names", OPTIONS, ids="+".join)
+@pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
 def test_options(
     rng: np.random.Generator,
     dtype: Float,

@@ -169,12 +169,12 @@ def test_many_rows(rng: np.random.Generator, dtype: Float) -> None:
 # Options
 
 
-OPTIONS = combinations("weight", "sample_weight", "ignore_index", "label_smoothing", "z_loss")
+COMBINATIONS = combinations("weight", "sample_weight", "ignore_index", "label_smoothing", "z_loss")
 
 
 @by_axis
 @by_kind
-@pytest.mark.parametrize("names", OPTIONS, ids="+".join)
+@pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
 def test_options(
     rng: np.random.Generator,
     dtype: Float,

@@ -36,7 +36,7 @@ from tests.support import (
 )
 
 NAME = "nll_loss"
-OPTIONS = combinations("weight", "sample_weight", "ignore_index")
+COMBINATIONS = combinations("weight", "sample_weight", "ignore_index")
 
 
 def random_log_probs(
@@ -61,7 +61,7 @@ def test_shapes(
 
 @by_axis
 @by_kind
-@pytest.mark.parametrize("names", OPTIONS, ids="+".join)
+@pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
 def test_options(
     rng: np.random.Generator,
     dtype: Float,

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use fearless_simd::{Simd, SimdBase};
 
 use crate::float::Float;
-use crate::simd::reduce::partial;
+use crate::simd::reduce::{ahead, partial, prefetch};
 
 /// `K` input rows and an output row, of equal length.
 pub(crate) struct Lane<'a, T, const K: usize> {
@@ -85,6 +85,20 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         self.each::<S, true, N>(simd, function);
     }
 
+    /// Replaces the output by a function of it, `N` vectors at a time.
+    #[inline(always)]
+    pub(crate) fn rewrite<const N: usize, S: Simd>(
+        &mut self,
+        simd: S,
+        function: &mut impl VectorMap<S, T, 1>,
+    ) {
+        let output = self.output();
+        let (input, len) = (output.as_ptr(), output.len());
+        // SAFETY: the output is both input and output, and `self` stays mutably borrowed.
+        let mut lane = unsafe { Lane::new([input], output.as_mut_ptr(), len) };
+        lane.write::<N, S>(simd, function);
+    }
+
     /// Calls a function for the inputs, vector by vector, for what it keeps.
     #[inline(always)]
     pub(crate) fn read<S: Simd>(&mut self, simd: S, function: &mut impl VectorMap<S, T, K>) {
@@ -127,6 +141,7 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
                     std::slice::from_raw_parts(input.add(start + i * T::LANES), T::LANES)
                 };
                 *vector = T::Vector::<S>::from_slice(simd, elements);
+                prefetch(elements.as_ptr().wrapping_add(ahead(self.len)));
             }
         }
         let results = function.map(inputs, N * T::LANES);

@@ -5,12 +5,13 @@
 //! `lse = m + log1p(T)`. A row whose top class leads by 30 has `T` near 1e-13, which `lse` itself
 //! would round away.
 
-use fearless_simd::{Simd, SimdBase};
+use fearless_simd::{ExtractToken, Simd, SimdBase};
 
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
+use crate::simd::Vector;
 use crate::simd::math::{ScaledExp, ShiftedExp, exp_wide, log1p_wide};
-use crate::simd::reduce::{TermSum, max, partial, position};
+use crate::simd::reduce::{TermSum, ahead, max, partial, position, prefetch};
 use crate::wide::Wide;
 
 /// The normaliser of one row.
@@ -30,41 +31,11 @@ impl<T: Float> Normalizer<T> {
     pub(crate) fn of<S: Simd>(simd: S, row: &[T]) -> Self {
         simd.vectorize(
             #[inline(always)]
-            || Self::of_row(simd, row),
+            || match Start::of(simd, row) {
+                Some(start) => start.finish(simd, sum_without(simd, row, &start), row),
+                None => Self::not_finite(row),
+            },
         )
-    }
-
-    #[inline(always)]
-    fn of_row<S: Simd>(simd: S, row: &[T]) -> Self {
-        let max = max(simd, row);
-        let top = if max.to_f64().is_finite() {
-            position(simd, row, max)
-        } else {
-            None
-        };
-        let Some(top) = top else {
-            return Self::not_finite(row);
-        };
-        let (offset, rest) = split_max(max);
-        let f = <f64 as Float>::FORMAT;
-        let exponent = (rest * f.log2_e).round_ties_even();
-        let terms = ScaledExp::new(max, offset, exponent);
-        let sum = sum_without(simd, row, top, &terms);
-        let unit = exp_wide(
-            simd,
-            Wide::new(rest)
-                - Wide::product(exponent, f.ln_2_high)
-                - Wide::product(exponent, f.ln_2_low),
-        );
-        let others = sum.divided_by(unit).scaled((-T::FORMAT.sum_lift).exp2());
-        if others.high.is_nan() {
-            return Self::not_finite(row);
-        }
-        Self {
-            max,
-            others,
-            log_others: log1p_wide(simd, others),
-        }
     }
 
     /// No classes, a NaN, an infinity above, or nothing but `-inf`.
@@ -156,12 +127,163 @@ fn split_max<T: Float>(max: T) -> (T, f64) {
     }
 }
 
+/// What the first walk over a row finds, for the second.
+struct Start<T> {
+    max: T,
+    /// The first place of the maximum.
+    top: usize,
+    /// What is left of the maximum as `2^exponent * unit`.
+    exponent: f64,
+    rest: f64,
+    terms: ScaledExp<T>,
+}
+
+impl<T: Float> Start<T> {
+    /// `None` unless the row has a finite maximum.
+    #[inline(always)]
+    fn of<S: Simd>(simd: S, row: &[T]) -> Option<Self> {
+        let max = max(simd, row);
+        if !max.to_f64().is_finite() {
+            return None;
+        }
+        let top = position(simd, row, max)?;
+        let (offset, rest) = split_max(max);
+        let exponent = (rest * <f64 as Float>::FORMAT.log2_e).round_ties_even();
+        let terms = ScaledExp::new(max, offset, exponent);
+        Some(Self {
+            max,
+            top,
+            exponent,
+            rest,
+            terms,
+        })
+    }
+
+    /// The exponential of the maximum in the units of the terms, less their lift.
+    #[inline(always)]
+    fn unit<S: Simd>(&self, simd: S) -> Wide {
+        let f = <f64 as Float>::FORMAT;
+        let reduced = Wide::new(self.rest)
+            - Wide::product(self.exponent, f.ln_2_high)
+            - Wide::product(self.exponent, f.ln_2_low);
+        exp_wide(simd, reduced)
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(&self, simd: S, sum: Wide, row: &[T]) -> Normalizer<T> {
+        let lift = (-T::FORMAT.sum_lift).exp2();
+        let others = sum.divided_by(self.unit(simd)).scaled(lift);
+        if others.high.is_nan() {
+            return Normalizer::not_finite(row);
+        }
+        Normalizer {
+            max: self.max,
+            others,
+            log_others: log1p_wide(simd, others),
+        }
+    }
+}
+
+/// Writes the softmax of a row. Its exponentials are kept from the sum on, and multiplied by one
+/// factor in two parts: the rounding of the factor would count.
+#[inline(never)]
+pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1>) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let Some(start) = Start::of(simd, lane.input()) else {
+                lane.output().fill(T::NAN);
+                return;
+            };
+            let mut terms = Terms {
+                function: start.terms,
+                sum: TermSum::new(simd),
+                next: start.top,
+            };
+            lane.write::<4, _>(simd, &mut terms);
+            let unit = start.unit(simd);
+            let lift = T::FORMAT.sum_lift.exp2();
+            let total = terms.sum.total::<T>() + unit.scaled(lift);
+            if total.high.is_nan() {
+                lane.output().fill(T::NAN);
+                return;
+            }
+            let factor = Wide::new(1.0).divided_by(total);
+            let high = T::from_f64(factor.high);
+            let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
+            lane.rewrite::<4, _>(simd, &mut Multiple { high, low });
+        },
+    );
+}
+
+/// The terms of a row, summed but for the one of the maximum.
+struct Terms<S: Simd, T> {
+    function: ScaledExp<T>,
+    sum: TermSum<S>,
+    /// How far the maximum is from the next vector; wraps once it is passed.
+    next: usize,
+}
+
+impl<S: Simd, T: Float> VectorMap<S, T, 1> for Terms<S, T> {
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        [mut vectors]: [[T::Vector<S>; N]; 1],
+        valid: usize,
+    ) -> [T::Vector<S>; N] {
+        for vector in &mut vectors {
+            *vector = self.function.apply(*vector);
+        }
+        let mut summed = vectors;
+        if self.next < N * T::LANES || valid < N * T::LANES {
+            for (index, lane) in summed.iter_mut().flat_map(lanes_of::<S, T>).enumerate() {
+                if index == self.next || index >= valid {
+                    *lane = T::ZERO;
+                }
+            }
+        }
+        for vector in summed {
+            self.sum.add::<T>(vector);
+        }
+        self.next = self.next.wrapping_sub(N * T::LANES);
+        vectors
+    }
+}
+
+#[inline(always)]
+fn lanes_of<S: Simd, T: Float>(vector: &mut T::Vector<S>) -> &mut [T] {
+    vector.as_mut_slice()
+}
+
+/// `x * (high + low)`.
+struct Multiple<T> {
+    high: T,
+    low: T,
+}
+
+impl<S: Simd, T: Float> VectorMap<S, T, 1> for Multiple<T> {
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        [mut vectors]: [[T::Vector<S>; N]; 1],
+        _valid: usize,
+    ) -> [T::Vector<S>; N] {
+        for vector in &mut vectors {
+            let simd = vector.token();
+            let low = *vector * T::Vector::<S>::splat(simd, self.low);
+            *vector = vector.fused_mul_add(T::Vector::<S>::splat(simd, self.high), low);
+        }
+        vectors
+    }
+}
+
 /// Vectors summed at once, to keep the machine's pipelines full.
 const GROUP: usize = 4;
 
-/// The sum of the terms of all elements but the one at `top`.
+/// The sum of the terms of all elements but the maximum.
 #[inline(always)]
-fn sum_without<S: Simd, T: Float>(simd: S, row: &[T], top: usize, terms: &ScaledExp<T>) -> Wide {
+fn sum_without<S: Simd, T: Float>(simd: S, row: &[T], start: &Start<T>) -> Wide {
+    let (top, terms) = (start.top, &start.terms);
     let group = GROUP * T::LANES;
     let mut sum = TermSum::new(simd);
     let mut start = 0;
@@ -175,6 +297,7 @@ fn sum_without<S: Simd, T: Float>(simd: S, row: &[T], top: usize, terms: &Scaled
         } else {
             let mut vectors = [T::Vector::<S>::splat(simd, T::ZERO); GROUP];
             for (vector, chunk) in vectors.iter_mut().zip(elements.chunks_exact(T::LANES)) {
+                prefetch(chunk.as_ptr().wrapping_add(ahead(row.len())));
                 *vector = terms.apply(T::Vector::<S>::from_slice(simd, chunk));
             }
             for vector in vectors {
@@ -187,7 +310,7 @@ fn sum_without<S: Simd, T: Float>(simd: S, row: &[T], top: usize, terms: &Scaled
         add_without(simd, chunk, top.wrapping_sub(start), terms, &mut sum);
         start += T::LANES;
     }
-    sum.total()
+    sum.total::<T>()
 }
 
 /// Adds the terms of up to a vector of elements, less the one at `top` if it is among them.

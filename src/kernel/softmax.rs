@@ -4,7 +4,7 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
-use super::normalizer::Normalizer;
+use super::normalizer::{Normalizer, write_softmax};
 use crate::float::Float;
 use crate::simd::math::{Pair, exp_pair, nan_where_nan, two_sum};
 use crate::simd::reduce::ProductSum;
@@ -26,12 +26,7 @@ impl<T: Float> RowKernel<T, 1> for Softmax {
         _scratch: &mut Vec<f64>,
         (): &mut (),
     ) {
-        let normalizer = Normalizer::of(simd, lane.input());
-        if normalizer.is_finite() {
-            normalizer.write_probabilities(simd, Wide::ZERO, lane);
-        } else {
-            lane.output().fill(T::NAN);
-        }
+        write_softmax(simd, lane);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sums of vectors that are wider than the data, in a fixed order of lanes.
 
-use fearless_simd::{Simd, SimdBase, SimdMask, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
 use super::Vector;
 use super::math::two_sum;
@@ -38,16 +38,30 @@ impl<S: Simd> TermSum<S> {
         }
     }
 
-    /// The sum over the lanes, first to last; NaN if any term was.
+    /// The sum over the lanes, in a fixed order; NaN if any term was.
     #[inline(always)]
-    pub(crate) fn total(self) -> Wide {
-        let [first, second] = &self.sums;
-        first
-            .as_slice()
-            .iter()
-            .chain(second.as_slice())
-            .fold(Wide::ZERO, |total, &lane| total + Wide::new(lane))
+    pub(crate) fn total<T: Float>(self) -> Wide {
+        let [first, second] = self.sums;
+        if T::LANES == 8 {
+            lanes_total(first, second)
+        } else {
+            lanes_total(first + second, f64x8::splat(first.token(), 0.0))
+        }
     }
+}
+
+/// The sum over the lanes of `high` and their rounding errors in `low`, by halves.
+#[inline(always)]
+fn lanes_total<S: Simd>(high: f64x8<S>, low: f64x8<S>) -> Wide {
+    let (mut high, mut low) = (*high.as_array(), *low.as_array());
+    for width in [4, 2, 1] {
+        for lane in 0..width {
+            let sum = Wide::sum(high[lane], high[lane + width]);
+            high[lane] = sum.high;
+            low[lane] = low[lane] + low[lane + width] + sum.low;
+        }
+    }
+    Wide::ordered_sum(high[0], low[0])
 }
 
 /// A sum of products that keeps the rounding errors of both.
@@ -76,20 +90,13 @@ impl<S: Simd> ProductSum<S> {
         self.error += sum.low + error;
     }
 
-    /// The sum over the lanes, first to last.
+    /// The sum over the lanes, in a fixed order.
     #[inline(always)]
     pub(crate) fn total(self) -> Wide {
-        let total = |lanes: f64x8<S>| {
-            let lanes = lanes.as_slice().iter();
-            lanes.fold(Wide::ZERO, |total, &lane| total + Wide::new(lane))
-        };
-        let sum = total(self.sum);
-        // The error of an infinite sum is NaN and means nothing.
-        if sum.high.is_finite() {
-            sum + total(self.error)
-        } else {
-            sum
-        }
+        let zero = f64x8::splat(self.sum.token(), 0.0);
+        // The errors of an infinite sum are NaN and mean nothing.
+        let finite = (self.sum - self.sum).simd_eq(zero);
+        lanes_total(self.sum, finite.select(self.error, zero))
     }
 }
 
@@ -120,9 +127,32 @@ pub(crate) fn max<S: Simd, T: Float>(simd: S, row: &[T]) -> T {
         .fold(-T::INFINITY, |max, &x| if x > max { x } else { max })
 }
 
-/// A vector of fewer elements than lanes, filled up.
+/// How far ahead to fetch elements of a row of this length while it is worked on: the row behind
+/// it, unless the two would crowd each other out of the cache.
+#[inline(always)]
+pub(crate) fn ahead(len: usize) -> usize {
+    if len <= 1 << 14 { len } else { 0 }
+}
+
+/// Asks for a cache line that will be read soon. The address need not be that of anything.
+#[inline(always)]
+pub(crate) fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing and cannot fault; SSE is part of x86-64.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// A vector of as many elements as lanes or fewer, filled up.
 #[inline(always)]
 pub(crate) fn partial<S: Simd, T: Float>(simd: S, elements: &[T], fill: T) -> T::Vector<S> {
+    if elements.len() == T::LANES {
+        return T::Vector::<S>::from_slice(simd, elements);
+    }
     let mut vector = T::Vector::<S>::splat(simd, fill);
     vector.as_mut_slice()[..elements.len()].copy_from_slice(elements);
     vector
