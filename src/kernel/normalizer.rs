@@ -203,7 +203,8 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
             lane.write::<4, _>(simd, &mut terms);
             let unit = start.unit(simd);
             let lift = T::FORMAT.sum_lift.exp2();
-            let total = terms.sum.total::<T>() + unit.scaled(lift);
+            let top = unit.scaled(lift);
+            let total = terms.sum.total::<T>() + top;
             if total.high.is_nan() {
                 lane.output().fill(T::NAN);
                 return;
@@ -212,6 +213,8 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
             let high = T::from_f64(factor.high);
             let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
             lane.rewrite::<4, _>(simd, &mut Multiple { high, low });
+            // Of all values this one alone could be rounded to more than 1.
+            lane.output()[start.top] = T::from_f64((top * factor).to_f64());
         },
     );
 }
