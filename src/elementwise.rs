@@ -85,5 +85,10 @@ pub(crate) fn map_elements<T: Float>(
     function: impl VectorFunction,
 ) -> Result<()> {
     out.check_shape("out", logits.shape(), "the input")?;
-    write_blocks(&[logits.clone()], out, &Elementwise(function), |()| ())
+    write_blocks(
+        std::array::from_ref(logits),
+        out,
+        &Elementwise(function),
+        |()| (),
+    )
 }

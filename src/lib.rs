@@ -12,6 +12,19 @@ mod loss;
 mod nll_loss;
 mod predict;
 #[cfg(feature = "python")]
+#[allow(
+    clippy::doc_markdown,
+    clippy::doc_lazy_continuation,
+    clippy::doc_link_with_quotes,
+    clippy::missing_errors_doc,
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_rust_codeblocks,
+    reason = "the doc comments of the bindings are Python docstrings"
+)]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "Python's keyword arguments are arguments in Rust"
+)]
 mod python;
 mod simd;
 mod softmax;

@@ -79,7 +79,7 @@ pub(crate) fn ranked_rows<T: Float>(
         k: check_k(k, scores, axis)?,
     };
     let mut ranked = Ranked::default();
-    read_rows(&[scores.clone()], axis, &kernel, |grain| {
+    read_rows(std::array::from_ref(scores), axis, &kernel, |grain| {
         ranked.values.extend(grain.values);
         ranked.indices.extend(grain.indices);
     })?;
@@ -114,7 +114,9 @@ pub(crate) fn accuracy_of<T: Float>(
         class: |row| kept(row).map(|class| class as usize),
     };
     let mut hits = 0;
-    read_rows(&[scores.clone()], axis, &kernel, |grain| hits += grain)?;
+    read_rows(std::array::from_ref(scores), axis, &kernel, |grain| {
+        hits += grain;
+    })?;
     Ok(hits as f64 / count as f64)
 }
 

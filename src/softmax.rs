@@ -148,7 +148,7 @@ pub(crate) fn vjp<T: Float>(
 pub(crate) fn logsumexp_rows<T: Float>(logits: &View<'_, T>, axis: usize) -> Result<Vec<T>> {
     logits.check_axis(axis)?;
     let mut values = Vec::new();
-    read_rows(&[logits.clone()], axis, &LogSumExp, |grain| {
+    read_rows(std::array::from_ref(logits), axis, &LogSumExp, |grain| {
         values.extend(grain);
     })?;
     Ok(values)

@@ -36,6 +36,7 @@ pub trait ClassIndex: sealed::Sealed + Copy + TryInto<i64> + 'static {
 
     /// The indices without a copy, if they are `i64`.
     #[doc(hidden)]
+    #[must_use]
     fn borrowed<'a, D: Dimension>(_: &ArrayView<'a, Self, D>) -> Option<ArrayView<'a, i64, D>> {
         None
     }

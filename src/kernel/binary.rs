@@ -97,7 +97,7 @@ impl<S: Simd, L: BinaryLoss, T: Float, const K: usize> VectorMap<S, T, K> for Bl
             }
             if valid < T::LANES {
                 // The lanes beyond the end weigh nothing.
-                weight = weight * partial(simd, &[T::ONE; 16][..valid], T::ZERO);
+                weight *= partial(simd, &[T::ONE; 16][..valid], T::ZERO);
             }
             let (weight, pos_weight) = (T::widen(weight), T::widen(pos_weight));
             let targets = T::widen(inputs[1][i]);

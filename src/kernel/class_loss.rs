@@ -234,15 +234,11 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
 
     #[inline(always)]
     fn extra(&self, row: &Normalizer<T>) -> Wide {
-        if self.z_loss == 0.0 {
-            return if row.is_finite() {
-                Wide::ZERO
-            } else {
-                Wide::NAN
-            };
+        if !row.is_finite() {
+            return Wide::NAN;
         }
         let lse = row.log_sum_exp();
-        Wide::new(self.z_loss) * (lse * lse) + (row.log_others - row.log_others)
+        Wide::new(self.z_loss) * (lse * lse)
     }
 
     /// `scale (G p - a)` with `G = sum(a) + 2 z_loss lse`.

@@ -56,8 +56,8 @@ pub(crate) fn write_rows<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
             Some(&output.rows(axis)),
             kernel,
             merge,
-        )
-    };
+        );
+    }
     Ok(())
 }
 

@@ -89,8 +89,8 @@ pub(super) fn numeric<'py>(
     object: &Bound<'py, PyAny>,
     name: &str,
 ) -> PyResult<Bound<'py, PyUntypedArray>> {
-    let py = object.py();
     static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = object.py();
     let array = if is_exact(object) {
         object.clone()
     } else {
@@ -245,9 +245,7 @@ pub(super) fn from_vec<'py, T: Element>(
 }
 
 /// A result: the array, or a scalar if it has no dimensions.
-pub(super) fn result<'py, T: Element>(
-    array: Bound<'py, PyArrayDyn<T>>,
-) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn result<T: Element>(array: Bound<'_, PyArrayDyn<T>>) -> PyResult<Bound<'_, PyAny>> {
     if array.ndim() > 0 {
         return Ok(array.into_any());
     }

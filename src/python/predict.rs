@@ -43,11 +43,7 @@ fn best<'py, T: Scalar>(
 }
 
 /// The rows came out one behind the other: their axis goes back to its place.
-fn with_last_axis_at<'py>(
-    array: Object<'py>,
-    axis: usize,
-    dimensions: usize,
-) -> PyResult<Object<'py>> {
+fn with_last_axis_at(array: Object<'_>, axis: usize, dimensions: usize) -> PyResult<Object<'_>> {
     if axis + 1 == dimensions {
         return Ok(array);
     }

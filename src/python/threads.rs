@@ -14,7 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 struct Pool {
     process: u32,
     threads: usize,
-    pool: Arc<ThreadPool>,
+    handle: Arc<ThreadPool>,
 }
 
 /// What `set_num_threads` asked for, and the pool if it has been needed.
@@ -38,7 +38,7 @@ fn pool() -> PyResult<Arc<ThreadPool>> {
     let process = std::process::id();
     if let Some(pool) = state.pool.take() {
         if pool.process == process && pool.threads == threads {
-            let handle = Arc::clone(&pool.pool);
+            let handle = Arc::clone(&pool.handle);
             state.pool = Some(pool);
             return Ok(handle);
         }
@@ -60,7 +60,7 @@ fn pool() -> PyResult<Arc<ThreadPool>> {
     state.pool = Some(Pool {
         process,
         threads,
-        pool: Arc::clone(&pool),
+        handle: Arc::clone(&pool),
     });
     Ok(pool)
 }

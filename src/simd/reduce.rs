@@ -95,7 +95,7 @@ impl<S: Simd> ProductSum<S> {
     pub(crate) fn total(self) -> Wide {
         let zero = f64x8::splat(self.sum.token(), 0.0);
         // The errors of an infinite sum are NaN and mean nothing.
-        let finite = (self.sum - self.sum).simd_eq(zero);
+        let finite = self.sum.abs().simd_lt(f64::INFINITY);
         lanes_total(self.sum, finite.select(self.error, zero))
     }
 }
