@@ -237,6 +237,10 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
         if !row.is_finite() {
             return Wide::NAN;
         }
+        if self.z_loss == 0.0 {
+            // The square may be infinite.
+            return Wide::ZERO;
+        }
         let lse = row.log_sum_exp();
         Wide::new(self.z_loss) * (lse * lse)
     }
