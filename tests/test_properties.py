@@ -247,7 +247,7 @@ def test_reductions(data: st.DataObject, case: tuple[Array, int]) -> None:
     """Sum is the sum of none; mean is the sum over its denominator, and so are the gradients."""
     x, axis = case
     targets = draw_indices(data, x, axis)
-    options = {
+    options: dict[str, Any] = {
         "weight": draw_numbers(data, (x.shape[axis],), x.dtype, 1, "weight"),
         "sample_weight": draw_numbers(data, targets.shape, x.dtype, 1, "sample_weight"),
     }
@@ -273,7 +273,7 @@ def test_reductions(data: st.DataObject, case: tuple[Array, int]) -> None:
 def test_weights_of_1_are_no_weights(data: st.DataObject, case: tuple[Array, int]) -> None:
     x, axis = case
     targets = draw_indices(data, x, axis)
-    ones = {"weight": np.ones(x.shape[axis]), "sample_weight": np.ones(targets.shape)}
+    ones: dict[str, Any] = {"weight": np.ones(x.shape[axis]), "sample_weight": np.ones(targets.shape)}
     for reduction in REDUCTIONS:
         want = logitkit.cross_entropy_and_grad(x, targets, axis=axis, reduction=reduction)
         got = logitkit.cross_entropy_and_grad(x, targets, axis=axis, reduction=reduction, **ones)

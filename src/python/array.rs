@@ -421,7 +421,9 @@ fn checked_out<'a, 'py, T: Element>(
             like.shape()
         ));
     }
-    if !out.getattr("flags")?.getattr("writeable")?.is_truthy()? {
+    // SAFETY: the array is alive; its flags are only looked at.
+    let flags = unsafe { (*array.as_array_ptr()).fields.flags };
+    if flags & npyffi::NPY_ARRAY_WRITEABLE == 0 {
         return value_error("out is read-only; give an array that can be written to".into());
     }
     if overlaps_itself(array.shape(), array.strides(), size_of::<T>()) {

@@ -1,0 +1,83 @@
+"""How tests of errors are written: a call with one argument changed, and what its error must say.
+
+Which arguments are refused stands in the tests.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+
+import logitkit
+from tests.operations import OPERATIONS, Operation
+from tests.support import Array, index_shape, rng_of
+
+# Each function once, without options.
+PLAIN: dict[str, Operation] = {o.function: o for o in reversed(OPERATIONS)}
+SHAPE = (3, 5)
+
+CLASS_LOSSES = ("cross_entropy", "nll_loss", "categorical_cross_entropy")
+BINARY_LOSSES = ("binary_cross_entropy", "binary_cross_entropy_with_logits")
+LOSSES = CLASS_LOSSES + BINARY_LOSSES
+WITH_INDICES = (*CLASS_LOSSES, "accuracy", "perplexity")
+
+
+def both(names: tuple[str, ...]) -> list[str]:
+    """Name losses, and the same with their gradients."""
+    return [name + suffix for name in names for suffix in ("", "_and_grad")]
+
+
+def arguments(function: str, shape: tuple[int, ...] = SHAPE, axis: int = -1) -> dict[str, Any]:
+    """Give arguments by name that a function accepts."""
+    operation = PLAIN[function]
+    arrays = operation.make(rng_of("arguments", function), shape, axis, np.float64)
+    return {**arrays, **({"k": 1} if function == "top_k" else {})}
+
+
+def first_of(function: str) -> str:
+    """Name the first parameter of a function."""
+    return PLAIN[function].first
+
+
+def shape_pattern(shape: tuple[int, ...]) -> str:
+    """Match a shape or an index as Python or Rust prints it."""
+    return rf"[(\[]{', ?'.join(map(str, shape))},?[)\]]"
+
+
+def refused(
+    function: str,
+    error: type[Exception] | tuple[type[Exception], ...],
+    *facts: str,
+    **changed: Any,  # noqa: ANN401
+) -> None:
+    """Call with some arguments changed: the error's message must match every fact.
+
+    An `out` that the function takes is left as it was: everything is checked before it is written.
+    """
+    given = arguments(function) | changed
+    if PLAIN[function].has_out and "out" not in changed:
+        first = given[first_of(function)]
+        is_float = isinstance(first, np.ndarray) and first.dtype in (np.float32, np.float64)
+        shape, dtype = (first.shape, first.dtype) if is_float else (SHAPE, np.dtype(np.float64))
+        given["out"] = np.full(shape, 7, dtype)
+    out = given.get("out")
+    before = out.copy() if isinstance(out, np.ndarray) else None
+    with pytest.raises(error) as caught:
+        getattr(logitkit, function)(**given)
+    for fact in facts:
+        assert re.search(fact, str(caught.value), re.IGNORECASE), f"no {fact!r} in: {caught.value}"
+    if before is not None:
+        assert np.array_equal(out, before), "out was written to"
+
+
+def one_bad(function: str, name: str, position: tuple[int, ...], value: float) -> Array:
+    """Give the argument of that name with one element replaced."""
+    changed: Array = arguments(function)[name].copy()
+    changed[position] = value
+    return changed
+
+
+def rows_like(x: Array, axis: int = -1) -> Array:
+    """Give class indices 0 for the rows of `x`."""
+    return np.zeros(index_shape(x, axis), np.int64)
