@@ -79,6 +79,7 @@ pub struct Format<T: SimdFloatElement + 'static> {
     pub ln_2_high: T,
     pub ln_2_low: T,
     /// `(e^t - 1 - t) / t^2` on `|t| <= ln(2)/2`, lowest power first.
+    /// `scripts/polynomials.py` makes both polynomials.
     pub exp: &'static [T],
     /// `(log((1+s)/(1-s)) - 2s) / s^3` in powers of `s^2`, for `s^2 <= 0.04`, lowest power first.
     pub log: &'static [T],

@@ -74,10 +74,9 @@ def test_longdouble(function: str) -> None:
 @pytest.mark.parametrize("name", ["weight", "sample_weight"])
 @pytest.mark.parametrize("function", both(CLASS_LOSSES))
 def test_dtypes_of_weights_of_classes_and_rows(function: str, name: str) -> None:
-    if name == "sample_weight" or function in both(CLASS_LOSSES):
-        size = 5 if name == "weight" else 3
-        refused(function, TypeError, name, "complex128", **{name: np.ones(size, complex)})
-        refused(function, TypeError, name, "float16", **{name: np.ones(size, np.float16)})
+    size = 5 if name == "weight" else 3
+    refused(function, TypeError, name, "complex128", **{name: np.ones(size, complex)})
+    refused(function, TypeError, name, "float16", **{name: np.ones(size, np.float16)})
 
 
 @pytest.mark.parametrize("function", both(BINARY_LOSSES))
@@ -161,7 +160,7 @@ def test_shapes_of_targets_of_accuracy(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.bool_])
 def test_indices_are_integers(function: str, kind: type) -> None:
     """Floats that hold indices are a common slip: the message gives both remedies."""
-    facts = (np.dtype(kind).name, "integer", "one-hot", r"astype\(")
+    facts = (rf"\b{np.dtype(kind).name}\b", "integer", "one-hot", r"astype\(")
     refused(function, ValueError, *facts, targets=np.zeros(3, kind))
 
 
@@ -193,8 +192,8 @@ def test_class_indices_out_of_range(function: str, value: int) -> None:
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "uint64"])
 def test_class_indices_of_any_width_out_of_range(function: str, kind: str) -> None:
     largest = int(np.iinfo(kind).max)
-    for layout in (lambda x: x, lambda x: x.astype(x.dtype.newbyteorder())):
-        targets = layout(np.array([0, largest, 1], kind))
+    for dtype in (np.dtype(kind), np.dtype(kind).newbyteorder()):
+        targets = np.array([0, largest, 1], dtype)
         refused(function, IndexError, shape_pattern((1,)), str(largest), targets=targets)
 
 
@@ -282,16 +281,14 @@ def test_weights_of_elements_broadcast_or_are_refused(
 @pytest.mark.parametrize("function", both(("cross_entropy",)))
 @pytest.mark.parametrize("value", [-0.1, 1.1, -1e-300, np.nan, np.inf, -np.inf, 2])
 def test_label_smoothing_is_a_share(function: str, value: float) -> None:
-    shown = r"nan|inf" if not np.isfinite(value) else str(value)[:4]
-    facts = ("label_smoothing", shown, r"\b0\b.*\b1\b")
+    facts = ("label_smoothing", float(value), r"\b0\b.*\b1\b")
     refused(function, ValueError, *facts, label_smoothing=value)
 
 
 @pytest.mark.parametrize("function", both(("categorical_cross_entropy", "binary_cross_entropy")))
 @pytest.mark.parametrize("value", [-1e-9, 0.5, 0.7, 1, np.nan, np.inf])
 def test_eps_is_less_than_a_half(function: str, value: float) -> None:
-    shown = r"nan|inf" if not np.isfinite(value) else str(value)[:3]
-    refused(function, ValueError, r"\beps\b", shown, r"0\.5", eps=value)
+    refused(function, ValueError, r"\beps\b", float(value), 0.5, eps=value)
 
 
 @pytest.mark.parametrize(
@@ -353,7 +350,7 @@ def test_ignore_index_needs_indices(function: str, value: int) -> None:
 @pytest.mark.parametrize("value", [1.5, -0.25, 1.0 + 1e-15, -5e-324, np.nan, np.inf, -np.inf])
 def test_binary_targets_lie_in_0_to_1(function: str, value: float) -> None:
     targets = one_bad(function, "targets", (1, 3), value)
-    facts = (r"targets.*" + shape_pattern((1, 3)), r"\b0\b.*\b1\b")
+    facts = (r"targets.*" + shape_pattern((1, 3)), value, r"\b0\b.*\b1\b")
     refused(function, ValueError, *facts, targets=targets)
 
 
@@ -376,7 +373,7 @@ PROBABILITIES = both(("categorical_cross_entropy", "binary_cross_entropy"))
 def test_probabilities_lie_in_0_to_1(
     function: str, value: float, position: tuple[int, int]
 ) -> None:
-    facts = (r"probs.*" + shape_pattern(position), r"\b0\b.*\b1\b")
+    facts = (r"probs.*" + shape_pattern(position), value, r"\b0\b.*\b1\b")
     probs = one_bad(function, "probs", position, value)
     refused(function, ValueError, *facts, probs=probs)
     refused(function, ValueError, *facts, probs=np.asfortranarray(probs))
@@ -409,7 +406,9 @@ def test_cotangents_have_the_shape_of_the_result(function: str, shape: tuple[int
 
 @pytest.mark.parametrize("shape", [(), (5,), (4, 4), (5, 4), (4, 5, 1)])
 def test_shapes_of_the_weights_of_linear(shape: tuple[int, ...]) -> None:
-    refused("linear", ValueError, "weight", shape_pattern(shape), weight=np.ones(shape))
+    """The message names what is wrong with them: the number of dimensions, or of features."""
+    shown = str(shape[-1]) if len(shape) == 2 else shape_pattern(shape)
+    refused("linear", ValueError, "weight", shown, weight=np.ones(shape))
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (3, 4)])

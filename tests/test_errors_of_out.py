@@ -1,0 +1,153 @@
+"""What is refused as `out`, and that no error of any kind has `out` written to.
+
+Layouts of `out` that are accepted are tested in test_layouts_of_out.py.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.layouts import LAYOUTS
+from tests.operations import OPERATIONS, Operation
+from tests.refusals import CLASS_LOSSES, PLAIN, arguments, first_of, refused, shape_pattern
+from tests.support import Array, Float, rng_of
+
+WITH_OUT = [name for name, operation in PLAIN.items() if operation.has_out]
+
+each_function = pytest.mark.parametrize("function", WITH_OUT)
+
+
+@each_function
+@pytest.mark.parametrize("shape", [(), (5,), (3,), (1, 5), (3, 4), (5, 3), (3, 5, 1), (2, 3, 5)])
+def test_shapes(function: str, shape: tuple[int, ...]) -> None:
+    """Nothing is broadcast into `out`."""
+    facts = (r"\bout\b", shape_pattern(shape), shape_pattern((3, 5)))
+    refused(function, ValueError, *facts, out=np.zeros(shape))
+
+
+@each_function
+@pytest.mark.parametrize("kind", ["f4", "f2", "i8", "c16", "O", "bool", "V8", "M8[s]"])
+def test_dtypes(function: str, kind: str) -> None:
+    dtype = np.dtype(kind)
+    out = np.zeros((3, 5), dtype)
+    name = dtype.name if dtype.kind != "V" else "V8|void"
+    refused(function, (TypeError, ValueError), r"\bout\b", name, "float64", out=out)
+
+
+@each_function
+def test_out_of_float32_logits_is_float32(function: str) -> None:
+    first = arguments(function)[first_of(function)].astype(np.float32)
+    facts = (r"\bout\b", "float64", "float32")
+    out = np.zeros((3, 5))
+    refused(function, (TypeError, ValueError), *facts, **{first_of(function): first}, out=out)
+
+
+@each_function
+def test_read_only(function: str) -> None:
+    out = np.zeros((3, 5))
+    out.setflags(write=False)
+    refused(function, ValueError, r"\bout\b", "read-only|writ", out=out)
+
+
+@each_function
+def test_byte_swapped(function: str) -> None:
+    out = np.zeros((3, 5), np.dtype(np.float64).newbyteorder())
+    refused(function, ValueError, r"\bout\b", "byte", out=out)
+
+
+@each_function
+@pytest.mark.parametrize("strides", [(0, 8), (40, 0), (0, 0), (8, 8), (16, 8), (4, 8), (40, 4)])
+def test_overlapping_itself(function: str, strides: tuple[int, int]) -> None:
+    out = np.lib.stride_tricks.as_strided(np.zeros(100), (3, 5), strides)
+    refused(function, ValueError, r"\bout\b", "overlap", out=out)
+
+
+@each_function
+@pytest.mark.parametrize("strides", [(8, 24), (24, 48), (-40, 8), (8, -24)])
+def test_interleaved_but_apart(function: str, strides: tuple[int, int]) -> None:
+    """Elements that lie between each other share no memory: nothing is wrong with that."""
+    given = arguments(function)
+    memory = np.zeros(200)
+    out = np.lib.stride_tricks.as_strided(memory[60:], (3, 5), strides)
+    operation = PLAIN[function]
+    want = operation(given)
+    got = operation(given, out=out)
+    for left, right in zip(np.atleast_1d(got), np.atleast_1d(want), strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-15)
+
+
+@each_function
+@pytest.mark.parametrize("out", [[[0.0] * 5] * 3, 0.0, "out", True, memoryview(b"0" * 15), {}, ()])
+def test_not_an_array(function: str, out: object) -> None:
+    refused(function, TypeError, r"\bout\b", "array", type(out).__name__, out=out)
+
+
+@each_function
+def test_masked(function: str) -> None:
+    """The gradient of masked elements would be written under the mask."""
+    out = np.ma.masked_array(np.zeros((3, 5)), np.eye(3, 5, dtype=bool))
+    refused(function, TypeError, r"\bout\b", "mask", out=out)
+
+
+# Whatever is wrong with the other arguments
+
+
+BAD: dict[str, Callable[[Array], dict[str, Any]]] = {
+    "the last class index": lambda rows: {"targets": np.where(last(rows), 9, rows)},
+    "the first class index": lambda rows: {"targets": np.where(last(rows[::-1])[::-1], -1, rows)},
+    "the weights": lambda rows: {"weight": np.ones(len(rows) + 1)},
+    "the sample weights": lambda rows: {"sample_weight": np.ones(len(rows) + 1)},
+    "the dtype of the weights": lambda _: {"weight": np.ones(7, complex)},
+    "the reduction": lambda _: {"reduction": "average"},
+    "the axis": lambda _: {"axis": 5},
+    "ignore_index": lambda _: {"ignore_index": "none"},
+    "the targets": lambda rows: {"targets": rows[:-1]},
+}
+
+
+def last(rows: Array) -> Array:
+    """Mark the last of some rows."""
+    return np.arange(len(rows)) == len(rows) - 1
+
+
+@pytest.mark.parametrize("function", CLASS_LOSSES)
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("layout", ["gaps", "reversed", "unaligned", "fortran"])
+def test_out_is_not_written_to(function: str, bad: str, layout: str) -> None:
+    """Not even where thousands of rows come before the bad one."""
+    name = f"{function}_and_grad"
+    given = arguments(name, (20_000, 7))
+    out = LAYOUTS[layout](np.full((20_000, 7), 7.0))
+    refused(
+        name, (ValueError, IndexError, TypeError), **given | BAD[bad](given["targets"]), out=out
+    )
+
+
+@pytest.mark.parametrize("function", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])
+@pytest.mark.parametrize("argument", ["targets", "first"])
+def test_out_is_not_written_to_by_binary_losses(function: str, argument: str) -> None:
+    name = f"{function}_and_grad"
+    given = arguments(name, (20_000, 7))
+    parameter = first_of(name) if argument == "first" else "targets"
+    if parameter == "logits":
+        given["reduction"] = "average"
+    else:
+        given[parameter][-1, -1] = 1.5
+    refused(name, ValueError, **given, out=np.full((20_000, 7), 7.0))
+
+
+@pytest.mark.parametrize("label", [o.label for o in OPERATIONS if o.has_out])
+def test_in_place_keeps_the_input_when_refused(label: str, dtype: Float) -> None:
+    """An error in a call in place leaves the logits as they were."""
+    operation: Operation = {o.label: o for o in OPERATIONS}[label]
+    arrays = operation.make(rng_of(label), (3, 5), 1, dtype)
+    place = arrays[operation.first]
+    before = place.copy()
+    with pytest.raises(TypeError):
+        operation(arrays, axis=1, out=place, unknown=True)
+    if operation.has_axis:
+        with pytest.raises(np.exceptions.AxisError):
+            operation(arrays, axis=2, out=place)
+    assert np.array_equal(place, before)
