@@ -88,6 +88,8 @@ pub struct Format<T: SimdFloatElement + 'static> {
     /// Sums of exponentials are kept scaled by two to this power, so that terms that are
     /// subnormal beside the maximum keep all their bits.
     pub sum_lift: f64,
+    /// Two to that power.
+    pub sum_lift_factor: f64,
     /// Exponentials of arguments below this are nothing beside the smallest number of the format,
     /// however many there are.
     pub negligible: f64,
@@ -138,6 +140,7 @@ impl Float for f32 {
         log: &[0.666_666_6, 0.400_008_62, 0.285_070_7, 0.240_994_47],
         log1p_linear: 1e-9,
         sum_lift: 64.0,
+        sum_lift_factor: 18_446_744_073_709_551_616.0,
         negligible: -130.0,
         normal: -87.0,
         finite: 88.0,
@@ -216,6 +219,7 @@ impl Float for f64 {
         ],
         log1p_linear: 1e-18,
         sum_lift: 200.0,
+        sum_lift_factor: f64::from_bits((1023 + 200) << 52),
         negligible: -840.0,
         normal: -708.0,
         finite: 709.0,

@@ -53,8 +53,8 @@ def refused(
 ) -> None:
     """Call with some arguments changed: the error's message must hold every fact.
 
-    A fact is a pattern, or a number that the message must name. The message must fit on a few lines.
-    An `out` that the function takes is left as it was: everything is checked before it is written.
+    A fact is a pattern, or a number that the message must name. A message fits on a few lines. An
+    `out` that the function takes is left as it was: everything is checked before it is written.
     """
     given = arguments(function) | changed
     if PLAIN[function].has_out and "out" not in changed:
@@ -69,7 +69,7 @@ def refused(
     message = str(caught.value)
     for fact in facts:
         assert holds(message, fact), f"no {fact!r} in: {message}"
-    assert len(message) < 500, message
+    assert len(message) < 350, message
     assert out.tobytes() == before.tobytes(), "out was written to"
 
 

@@ -3,6 +3,7 @@
 Layouts of `out` that are accepted are tested in test_layouts_of_out.py.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.layouts import LAYOUTS
-from tests.operations import OPERATIONS, Operation
+from tests.operations import OPERATIONS, Operation, assert_same
 from tests.refusals import CLASS_LOSSES, PLAIN, arguments, first_of, refused, shape_pattern
 from tests.support import Array, Float, rng_of
 
@@ -32,7 +33,7 @@ def test_shapes(function: str, shape: tuple[int, ...]) -> None:
 def test_dtypes(function: str, kind: str) -> None:
     dtype = np.dtype(kind)
     out = np.zeros((3, 5), dtype)
-    name = dtype.name if dtype.kind != "V" else "V8|void"
+    name = re.escape(dtype.name) if dtype.kind != "V" else "V8|void"
     refused(function, (TypeError, ValueError), r"\bout\b", name, "float64", out=out)
 
 
@@ -65,17 +66,12 @@ def test_overlapping_itself(function: str, strides: tuple[int, int]) -> None:
 
 
 @each_function
-@pytest.mark.parametrize("strides", [(8, 24), (24, 48), (-40, 8), (8, -24)])
+@pytest.mark.parametrize("strides", [(8, 24), (40, 16), (-40, 16), (8, -24)])
 def test_interleaved_but_apart(function: str, strides: tuple[int, int]) -> None:
     """Elements that lie between each other share no memory: nothing is wrong with that."""
-    given = arguments(function)
-    memory = np.zeros(200)
-    out = np.lib.stride_tricks.as_strided(memory[60:], (3, 5), strides)
-    operation = PLAIN[function]
-    want = operation(given)
-    got = operation(given, out=out)
-    for left, right in zip(np.atleast_1d(got), np.atleast_1d(want), strict=True):
-        np.testing.assert_allclose(left, right, rtol=1e-15)
+    operation, given = PLAIN[function], arguments(function)
+    out = np.lib.stride_tricks.as_strided(np.zeros(200)[60:], (3, 5), strides)
+    assert_same(operation, operation(given, out=out), operation(given))
 
 
 @each_function
@@ -84,19 +80,19 @@ def test_not_an_array(function: str, out: object) -> None:
     refused(function, TypeError, r"\bout\b", "array", type(out).__name__, out=out)
 
 
-@each_function
-def test_masked(function: str) -> None:
-    """The gradient of masked elements would be written under the mask."""
-    out = np.ma.masked_array(np.zeros((3, 5)), np.eye(3, 5, dtype=bool))
-    refused(function, TypeError, r"\bout\b", "mask", out=out)
-
-
 # Whatever is wrong with the other arguments
 
 
+def replaced(rows: Array, position: int, value: int) -> dict[str, Array]:
+    """Give targets with one of them replaced."""
+    changed = rows.copy()
+    changed[position] = value
+    return {"targets": changed}
+
+
 BAD: dict[str, Callable[[Array], dict[str, Any]]] = {
-    "the last class index": lambda rows: {"targets": np.where(last(rows), 9, rows)},
-    "the first class index": lambda rows: {"targets": np.where(last(rows[::-1])[::-1], -1, rows)},
+    "the last class index": lambda rows: replaced(rows, -1, 9),
+    "the first class index": lambda rows: replaced(rows, 0, -1),
     "the weights": lambda rows: {"weight": np.ones(len(rows) + 1)},
     "the sample weights": lambda rows: {"sample_weight": np.ones(len(rows) + 1)},
     "the dtype of the weights": lambda _: {"weight": np.ones(7, complex)},
@@ -105,11 +101,6 @@ BAD: dict[str, Callable[[Array], dict[str, Any]]] = {
     "ignore_index": lambda _: {"ignore_index": "none"},
     "the targets": lambda rows: {"targets": rows[:-1]},
 }
-
-
-def last(rows: Array) -> Array:
-    """Mark the last of some rows."""
-    return np.arange(len(rows)) == len(rows) - 1
 
 
 @pytest.mark.parametrize("function", CLASS_LOSSES)

@@ -132,9 +132,9 @@ struct Start<T> {
     max: T,
     /// The first place of the maximum.
     top: usize,
-    /// What is left of the maximum as `2^exponent * unit`.
-    exponent: f64,
-    rest: f64,
+    /// The exponential of the maximum in the units of the terms, less their lift. It is made
+    /// before the terms: the machine works on both at once.
+    unit: Wide,
     terms: ScaledExp<T>,
 }
 
@@ -148,31 +148,23 @@ impl<T: Float> Start<T> {
         }
         let top = position(simd, row, max)?;
         let (offset, rest) = split_max(max);
-        let exponent = (rest * <f64 as Float>::FORMAT.log2_e).round_ties_even();
-        let terms = ScaledExp::new(max, offset, exponent);
+        let f = <f64 as Float>::FORMAT;
+        let exponent = (rest * f.log2_e).round_ties_even();
+        let reduced = Wide::new(rest)
+            - Wide::product(exponent, f.ln_2_high)
+            - Wide::product(exponent, f.ln_2_low);
         Some(Self {
             max,
             top,
-            exponent,
-            rest,
-            terms,
+            unit: exp_wide(simd, reduced),
+            terms: ScaledExp::new(max, offset, exponent),
         })
-    }
-
-    /// The exponential of the maximum in the units of the terms, less their lift.
-    #[inline(always)]
-    fn unit<S: Simd>(&self, simd: S) -> Wide {
-        let f = <f64 as Float>::FORMAT;
-        let reduced = Wide::new(self.rest)
-            - Wide::product(self.exponent, f.ln_2_high)
-            - Wide::product(self.exponent, f.ln_2_low);
-        exp_wide(simd, reduced)
     }
 
     #[inline(always)]
     fn finish<S: Simd>(&self, simd: S, sum: Wide, row: &[T]) -> Normalizer<T> {
-        let lift = (-T::FORMAT.sum_lift).exp2();
-        let others = sum.divided_by(self.unit(simd)).scaled(lift);
+        let lift = T::FORMAT.sum_lift_factor.recip();
+        let others = sum.divided_by(self.unit).scaled(lift);
         if others.high.is_nan() {
             return Normalizer::not_finite(row);
         }
@@ -201,9 +193,7 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
                 next: start.top,
             };
             lane.write::<4, _>(simd, &mut terms);
-            let unit = start.unit(simd);
-            let lift = T::FORMAT.sum_lift.exp2();
-            let top = unit.scaled(lift);
+            let top = start.unit.scaled(T::FORMAT.sum_lift_factor);
             let total = terms.sum.total::<T>() + top;
             if total.high.is_nan() {
                 lane.output().fill(T::NAN);

@@ -120,11 +120,7 @@ pub(crate) fn max<S: Simd, T: Float>(simd: S, row: &[T]) -> T {
         let last = partial(simd, vectors.remainder(), -T::INFINITY);
         sums[1] = sums[1].max(last);
     }
-    let vector = sums[0].max(sums[1]).max(sums[2].max(sums[3]));
-    vector
-        .as_slice()
-        .iter()
-        .fold(-T::INFINITY, |max, &x| if x > max { x } else { max })
+    sums[0].max(sums[1]).max(sums[2].max(sums[3])).reduce_max()
 }
 
 /// How far ahead to fetch elements of a row of this length while it is worked on: the row behind
