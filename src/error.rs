@@ -107,7 +107,7 @@ pub enum Error {
         axis: usize,
     },
     /// An option outside its range.
-    #[error("{name} is {value}, expected {expected}")]
+    #[error("{name} is {value:?}, expected {expected}")]
     Option {
         /// The option.
         name: &'static str,
@@ -130,7 +130,7 @@ pub enum Error {
         classes: usize,
     },
     /// A value outside the interval that its meaning allows.
-    #[error("{name}{position:?} is {value}, expected a value in [0, 1]{hint}")]
+    #[error("{name}{position:?} is {value:?}, expected a value in [0, 1]{hint}")]
     NotAProbability {
         /// The argument at fault.
         name: &'static str,
@@ -154,6 +154,14 @@ pub enum Error {
         expected: Vec<usize>,
         /// Whose shape that is.
         like: &'static str,
+    },
+    /// A result for which there is no memory.
+    #[error(
+        "{bytes} bytes for the result cannot be allocated; work on a part of the array at a time"
+    )]
+    Memory {
+        /// How many bytes the result takes.
+        bytes: u128,
     },
     /// An instruction set that cannot be had.
     #[error("{0}")]

@@ -23,7 +23,7 @@ pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
     #[doc(hidden)]
     type Widened<S: Simd>: AsRef<[f64x8<S>]> + AsMut<[f64x8<S>]> + Copy;
 
-    /// The name that NumPy gives the type.
+    /// The name that NumPy gives the type: `float32` or `float64`.
     const NAME: &'static str;
     #[doc(hidden)]
     const LANES: usize;

@@ -7,7 +7,52 @@ use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::lanes::check_shape;
 
-/// `x @ weight.T + bias`: a matrix product by the `ndarray` crate, which is all that it is.
+/// The fully connected layer, the one that makes the logits: `x @ weight.T + bias`.
+///
+/// With N features and T classes, each row of features becomes T logits:
+///
+/// ```text
+/// z_t = sum_n W_tn x_n + b_t
+/// ```
+///
+/// `x` has the features on its last axis, `weight` has shape (T, N), `bias` shape (T). The result
+/// has the shape of `x` with T in place of N. It is a matrix product by the `ndarray` crate.
+///
+/// # Special values
+///
+/// - NaN and inf go through the sum, and reach only the rows and classes that use them.
+/// - With no features the logits are the bias, or 0.
+/// - With no rows or no classes the result is empty.
+///
+/// # Accuracy
+///
+/// The sums of f32 are kept in f64. The bound of 2 ulp does not cover this function.
+///
+/// # Errors
+///
+/// [`AxisOutOfBounds`](Error::AxisOutOfBounds) if `x` has no dimensions, [`Shape`](Error::Shape) if
+/// `x` or `bias` does not fit `weight`.
+///
+/// # Examples
+///
+/// ```
+/// use logitkit::linear;
+/// use ndarray::array;
+///
+/// let weight = array![[1.0, 0.0, -1.0], [0.5, 0.5, 0.5]];
+/// let bias = array![0.5, -0.5];
+/// let x = array![[1.0, 2.0, 3.0], [3.0, 0.0, 0.5]];
+/// let logits = linear(x.view(), weight.view(), Some(bias.view()))?;
+/// assert_eq!(logits, array![[-1.5, 2.5], [3.0, 1.25]]);
+/// # Ok::<(), logitkit::Error>(())
+/// ```
+///
+/// # See also
+///
+/// [`softmax`](crate::softmax), which turns the logits into probabilities;
+/// [`CrossEntropy`](crate::CrossEntropy), the loss to train the weights with.
+///
+/// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.3.
 pub fn linear<T: Float, D: Dimension>(
     x: ArrayView<'_, T, D>,
     weight: ArrayView2<'_, T>,

@@ -5,17 +5,34 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn};
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
-use crate::lanes::{View, ViewMut, position, read_rows, write_rows};
+use crate::lanes::{View, ViewMut, position, read_rows, reserved, write_rows};
 use crate::targets::{ClassOptions, Plan, Targets, TargetsView};
 use crate::wide::Wide;
 
 /// How the losses of the rows become one.
+///
+/// It can be parsed from the names that Python takes: `"none"`, `"mean"`, `"sum"`.
+///
+/// # Examples
+///
+/// ```
+/// use logitkit::Reduction;
+///
+/// assert_eq!("sum".parse(), Ok(Reduction::Sum));
+/// assert_eq!(Reduction::default(), Reduction::Mean);
+/// let error = "avg".parse::<Reduction>().unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#"reduction is "avg", expected "none", "mean" or "sum""#
+/// );
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reduction {
     /// They do not: one loss for each row.
     None,
-    /// Their weighted mean, NaN if nothing is left to average.
+    /// Their mean: what each loss divides its sum by is said there. NaN if nothing is left to
+    /// average.
     #[default]
     Mean,
     /// Their sum.
@@ -36,6 +53,23 @@ impl std::str::FromStr for Reduction {
 }
 
 /// A loss: one number, or one for each row with [`Reduction::None`].
+///
+/// # Examples
+///
+/// ```
+/// use logitkit::{CrossEntropy, Reduction};
+/// use ndarray::{Axis, array};
+///
+/// let logits = array![[0.0_f64, 0.0], [0.0, 0.0]];
+/// let targets = array![0, 1];
+/// let mean = CrossEntropy::new().loss(logits.view(), targets.view(), Axis(1))?;
+/// assert!((mean.reduced().expect("a mean") - 2.0_f64.ln()).abs() < 1e-12);
+/// let each = CrossEntropy::new()
+///     .reduction(Reduction::None)
+///     .loss(logits.view(), targets.view(), Axis(1))?;
+/// assert_eq!(each.unreduced().expect("one for each row").shape(), [2]);
+/// # Ok::<(), logitkit::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loss<T> {
     /// The mean or the sum.
@@ -46,7 +80,7 @@ pub enum Loss<T> {
 }
 
 impl<T: Float> Loss<T> {
-    /// The one number, `None` with [`Reduction::None`].
+    /// The mean or the sum; `None` with [`Reduction::None`].
     pub fn reduced(self) -> Option<T> {
         match self {
             Self::Reduced(loss) => Some(loss),
@@ -54,7 +88,7 @@ impl<T: Float> Loss<T> {
         }
     }
 
-    /// The losses of the rows, `None` with another reduction.
+    /// The losses of the rows; `None` with another reduction.
     pub fn unreduced(self) -> Option<ArrayD<T>> {
         match self {
             Self::Reduced(_) => None,
@@ -189,13 +223,16 @@ impl<T: Float> ClassLossCall<'_, T> {
         loss: &impl ClassLoss<T>,
         gradient: Option<&ViewMut<'_, T>>,
     ) -> Result<Losses<T>> {
+        let unreduced = self.reduction == Reduction::None;
         let mut total = LossTotal::default();
+        if unreduced {
+            total.rows = reserved(self.scores.rows(self.axis).count())?;
+        }
         let merge = |grain: LossTotal<T>| {
             total.sum += grain.sum;
             total.rows.extend(grain.rows);
         };
         let inputs = [self.scores.clone()];
-        let unreduced = self.reduction == Reduction::None;
         let coefficients = &self.plan;
         match gradient {
             None => {

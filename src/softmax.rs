@@ -6,9 +6,54 @@ use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, LogSumExp, Softmax, SoftmaxVjp};
-use crate::lanes::{View, ViewMut, read_rows, write_rows};
+use crate::lanes::{View, ViewMut, read_rows, reserved, write_rows};
 
-/// `e^x / sum(e^x)` along an axis.
+/// Turns logits into probabilities along an axis.
+///
+/// A row is one 1-d slice of the logits along `axis`. Each row becomes
+///
+/// ```text
+/// softmax(x)_i = e^(x_i) / sum_c e^(x_c)
+/// ```
+///
+/// Every value is in [0, 1] and every row sums to 1. Exponentials spread differences: a lead in the
+/// logits becomes a larger lead in the probabilities. The result has the shape of the logits.
+///
+/// # Special values
+///
+/// - A row that holds a NaN or +inf is all NaN.
+/// - A logit of -inf has probability exactly 0.
+/// - A row of nothing but -inf is all NaN.
+/// - With no classes the result is empty.
+///
+/// # Accuracy
+///
+/// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. A result
+/// below the smallest normal number is within 2 ulp of the subnormal; it is not flushed to 0.
+///
+/// # Errors
+///
+/// [`AxisOutOfBounds`](crate::Error::AxisOutOfBounds) if the array has no such axis.
+///
+/// # Examples
+///
+/// ```
+/// use logitkit::softmax;
+/// use ndarray::{Axis, array};
+///
+/// let logits = array![[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]];
+/// let probs = softmax(logits.view(), Axis(1))?;
+/// let rounded = probs.mapv(|p: f64| (p * 1e4).round() / 1e4);
+/// assert_eq!(rounded, array![[0.09, 0.2447, 0.6652], [0.3333, 0.3333, 0.3333]]);
+/// # Ok::<(), logitkit::Error>(())
+/// ```
+///
+/// # See also
+///
+/// [`log_softmax`], which losses are computed with; [`softmax_vjp`], its derivative;
+/// [`top_k`](crate::top_k), the most probable classes.
+///
+/// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.3.
 pub fn softmax<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
@@ -18,7 +63,12 @@ pub fn softmax<T: Float, D: Dimension>(
     Ok(probs)
 }
 
-/// [`softmax`] written to an array of the same shape.
+/// [`softmax`] written to `out`, an array of the same shape.
+///
+/// # Errors
+///
+/// Those of [`softmax`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing has
+/// been written then.
 pub fn softmax_into<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
@@ -27,7 +77,11 @@ pub fn softmax_into<T: Float, D: Dimension>(
     map_rows(&[logits.into()], axis.0, &out.into(), &Softmax)
 }
 
-/// [`softmax`] in place of the logits.
+/// [`softmax`] in place: the logits are replaced by the result.
+///
+/// # Errors
+///
+/// Those of [`softmax`]. Nothing has been written then.
 pub fn softmax_in_place<T: Float, D: Dimension>(
     logits: ArrayViewMut<'_, T, D>,
     axis: Axis,
@@ -36,7 +90,52 @@ pub fn softmax_in_place<T: Float, D: Dimension>(
     map_rows(&[out.as_input()], axis.0, &out, &Softmax)
 }
 
-/// `x - log(sum(e^x))` along an axis.
+/// The logarithm of the [`softmax`] along an axis.
+///
+/// ```text
+/// log_softmax(x)_i = x_i - log(sum_c e^(x_c))
+/// ```
+///
+/// Losses are computed with it: it keeps small probabilities that [`softmax`] rounds to 0, and the
+/// small distance from 1 that [`softmax`] rounds away. The result has the shape of the logits.
+///
+/// # Special values
+///
+/// - A row that holds a NaN or +inf is all NaN.
+/// - A logit of -inf has log-probability -inf.
+/// - A row of nothing but -inf is all NaN.
+/// - With no classes the result is empty.
+///
+/// # Accuracy
+///
+/// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. A result
+/// below the smallest normal number is within 2 ulp of the subnormal; it is not flushed to 0. That
+/// holds for a class whose probability is nearly 1, too.
+///
+/// # Errors
+///
+/// [`AxisOutOfBounds`](crate::Error::AxisOutOfBounds) if the array has no such axis.
+///
+/// # Examples
+///
+/// ```
+/// use logitkit::log_softmax;
+/// use ndarray::{Axis, array};
+///
+/// let log_probs = log_softmax(array![0.0, -800.0].view(), Axis(0))?;
+/// assert_eq!(log_probs, array![0.0, -800.0]);
+/// let log_probs = log_softmax(array![30.0, 0.0].view(), Axis(0))?;
+/// assert_eq!(format!("{:.4e}", log_probs[0]), "-9.3576e-14");
+/// # Ok::<(), logitkit::Error>(())
+/// ```
+///
+/// # See also
+///
+/// [`logsumexp`], the term that is subtracted; [`NllLoss`](crate::NllLoss), the loss that takes
+/// these log-probabilities; [`log_softmax_vjp`], its derivative.
+///
+/// Source: Blanchard, Higham and Higham, Accurately computing the log-sum-exp and softmax
+/// functions, 2021.
 pub fn log_softmax<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
@@ -46,7 +145,12 @@ pub fn log_softmax<T: Float, D: Dimension>(
     Ok(log_probs)
 }
 
-/// [`log_softmax`] written to an array of the same shape.
+/// [`log_softmax`] written to `out`, an array of the same shape.
+///
+/// # Errors
+///
+/// Those of [`log_softmax`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing
+/// has been written then.
 pub fn log_softmax_into<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
@@ -55,7 +159,11 @@ pub fn log_softmax_into<T: Float, D: Dimension>(
     map_rows(&[logits.into()], axis.0, &out.into(), &LogSoftmax)
 }
 
-/// [`log_softmax`] in place of the logits.
+/// [`log_softmax`] in place: the logits are replaced by the result.
+///
+/// # Errors
+///
+/// Those of [`log_softmax`]. Nothing has been written then.
 pub fn log_softmax_in_place<T: Float, D: Dimension>(
     logits: ArrayViewMut<'_, T, D>,
     axis: Axis,
@@ -64,7 +172,50 @@ pub fn log_softmax_in_place<T: Float, D: Dimension>(
     map_rows(&[out.as_input()], axis.0, &out, &LogSoftmax)
 }
 
-/// `log(sum(e^x))` along an axis.
+/// The logarithm of the sum of exponentials along an axis.
+///
+/// ```text
+/// logsumexp(x) = log(sum_c e^(x_c))
+/// ```
+///
+/// It never overflows for finite input. It is a smooth maximum: between `max(x)` and
+/// `max(x) + log(C)`. The result has the shape of the logits without `axis`.
+///
+/// # Special values
+///
+/// - A row that holds a NaN gives NaN.
+/// - A row that holds +inf, and no NaN, gives +inf.
+/// - A term of -inf adds nothing.
+/// - A row of nothing but -inf gives -inf, and so does an empty row.
+///
+/// # Accuracy
+///
+/// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. Near 0,
+/// where the maximum and the rest cancel, 2 ulp of the larger of the two.
+///
+/// # Errors
+///
+/// [`AxisOutOfBounds`](crate::Error::AxisOutOfBounds) if the array has no such axis.
+///
+/// # Examples
+///
+/// ```
+/// use logitkit::logsumexp;
+/// use ndarray::{Axis, array};
+///
+/// let sums = logsumexp(array![[1000.0, 1000.0], [0.0, -800.0]].view(), Axis(1))?;
+/// assert!((sums[0] - 1000.6931_f64).abs() < 1e-4);
+/// assert_eq!(sums[1], 0.0);
+/// # Ok::<(), logitkit::Error>(())
+/// ```
+///
+/// # See also
+///
+/// [`log_softmax`], the logits less this; [`softplus`](crate::softplus), the same for the two terms
+/// 0 and x.
+///
+/// Source: Blanchard, Higham and Higham, Accurately computing the log-sum-exp and softmax
+/// functions, 2021.
 pub fn logsumexp<T: Float, D: RemoveAxis>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
@@ -76,7 +227,55 @@ pub fn logsumexp<T: Float, D: RemoveAxis>(
     Ok(Array::from_shape_vec(shape, values).expect("one value for each row"))
 }
 
-/// The gradient of [`softmax`]: `p * (g - sum(p * g))` along an axis.
+/// The backward pass of [`softmax`]: its derivative, applied to a cotangent.
+///
+/// With `p = softmax(x)` and a cotangent `g`, the gradient of a loss with respect to `p`, the
+/// gradient with respect to `x` is
+///
+/// ```text
+/// softmax_vjp(p, g)_i = p_i (g_i - sum_c p_c g_c)
+/// ```
+///
+/// Only the probabilities are needed, not the logits. `probs`, `cotangent` and the result have one
+/// shape.
+///
+/// # Special values
+///
+/// - A row that holds a NaN, in `probs` or in `cotangent`, is all NaN.
+/// - A class of probability 0 has gradient 0 where the cotangents are finite.
+/// - With no classes the result is empty.
+///
+/// # Accuracy
+///
+/// The sum over a row is kept wider than the data. An entry is a difference of like terms: its
+/// error is at most 2 ulp of the larger one.
+///
+/// # Errors
+///
+/// [`AxisOutOfBounds`](crate::Error::AxisOutOfBounds) if the array has no such axis.
+/// [`Shape`](crate::Error::Shape) if `cotangent` has another shape than `probs`.
+///
+/// # Examples
+///
+/// The derivatives of the third probability with respect to each logit:
+///
+/// ```
+/// use logitkit::{softmax, softmax_vjp};
+/// use ndarray::{Axis, array};
+///
+/// let probs = softmax(array![1.0, 2.0, 3.0].view(), Axis(0))?;
+/// let gradient = softmax_vjp(probs.view(), array![0.0, 0.0, 1.0].view(), Axis(0))?;
+/// let rounded = gradient.mapv(|g: f64| (g * 1e4).round() / 1e4);
+/// assert_eq!(rounded, array![-0.0599, -0.1628, 0.2227]);
+/// # Ok::<(), logitkit::Error>(())
+/// ```
+///
+/// # See also
+///
+/// [`log_softmax_vjp`]; [`CrossEntropy::loss_and_grad`](crate::CrossEntropy::loss_and_grad), loss
+/// and gradient in one pass from the logits.
+///
+/// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.5 (back-propagation).
 pub fn softmax_vjp<T: Float, D: Dimension>(
     probs: ArrayView<'_, T, D>,
     cotangent: ArrayView<'_, T, D>,
@@ -87,7 +286,12 @@ pub fn softmax_vjp<T: Float, D: Dimension>(
     Ok(gradient)
 }
 
-/// [`softmax_vjp`] written to an array of the same shape.
+/// [`softmax_vjp`] written to `out`, an array of the same shape.
+///
+/// # Errors
+///
+/// Those of [`softmax_vjp`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing
+/// has been written then.
 pub fn softmax_vjp_into<T: Float, D: Dimension>(
     probs: ArrayView<'_, T, D>,
     cotangent: ArrayView<'_, T, D>,
@@ -98,7 +302,57 @@ pub fn softmax_vjp_into<T: Float, D: Dimension>(
     vjp(&inputs, axis.0, &out.into(), &SoftmaxVjp, "probs")
 }
 
-/// The gradient of [`log_softmax`]: `g - e^(log p) * sum(g)` along an axis.
+/// The backward pass of [`log_softmax`]: its derivative, applied to a cotangent.
+///
+/// With `l = log_softmax(x)` and a cotangent `g`, the gradient of a loss with respect to `l`, the
+/// gradient with respect to `x` is
+///
+/// ```text
+/// log_softmax_vjp(l, g)_i = g_i - e^(l_i) sum_c g_c
+/// ```
+///
+/// Only the log-probabilities are needed, not the logits. `log_probs`, `cotangent` and the result
+/// have one shape.
+///
+/// # Special values
+///
+/// - A NaN in `cotangent` makes its row all NaN.
+/// - A NaN in `log_probs` gives NaN in its place.
+/// - A class of log-probability -inf has its own cotangent as gradient, where the cotangents are
+///   finite.
+/// - With no classes the result is empty.
+///
+/// # Accuracy
+///
+/// The sum over a row is kept wider than the data. An entry is a difference of like terms: its
+/// error is at most 2 ulp of the larger one.
+///
+/// # Errors
+///
+/// [`AxisOutOfBounds`](crate::Error::AxisOutOfBounds) if the array has no such axis.
+/// [`Shape`](crate::Error::Shape) if `cotangent` has another shape than `log_probs`.
+///
+/// # Examples
+///
+/// The cross entropy of class 2 is the negated third log-probability. Its gradient is `p - y`:
+///
+/// ```
+/// use logitkit::{log_softmax, log_softmax_vjp};
+/// use ndarray::{Axis, array};
+///
+/// let log_probs = log_softmax(array![1.0, 2.0, 3.0].view(), Axis(0))?;
+/// let gradient = log_softmax_vjp(log_probs.view(), array![0.0, 0.0, -1.0].view(), Axis(0))?;
+/// let rounded = gradient.mapv(|g: f64| (g * 1e4).round() / 1e4);
+/// assert_eq!(rounded, array![0.09, 0.2447, -0.3348]);
+/// # Ok::<(), logitkit::Error>(())
+/// ```
+///
+/// # See also
+///
+/// [`softmax_vjp`]; [`NllLoss::loss_and_grad`](crate::NllLoss::loss_and_grad), a loss of
+/// log-probabilities with its gradient.
+///
+/// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.5 (back-propagation).
 pub fn log_softmax_vjp<T: Float, D: Dimension>(
     log_probs: ArrayView<'_, T, D>,
     cotangent: ArrayView<'_, T, D>,
@@ -109,7 +363,12 @@ pub fn log_softmax_vjp<T: Float, D: Dimension>(
     Ok(gradient)
 }
 
-/// [`log_softmax_vjp`] written to an array of the same shape.
+/// [`log_softmax_vjp`] written to `out`, an array of the same shape.
+///
+/// # Errors
+///
+/// Those of [`log_softmax_vjp`], and [`Shape`](crate::Error::Shape) if `out` has another shape.
+/// Nothing has been written then.
 pub fn log_softmax_vjp_into<T: Float, D: Dimension>(
     log_probs: ArrayView<'_, T, D>,
     cotangent: ArrayView<'_, T, D>,
@@ -147,7 +406,7 @@ pub(crate) fn vjp<T: Float>(
 /// The log-sum-exp of every row, in the order of the rows.
 pub(crate) fn logsumexp_rows<T: Float>(logits: &View<'_, T>, axis: usize) -> Result<Vec<T>> {
     logits.check_axis(axis)?;
-    let mut values = Vec::new();
+    let mut values = reserved(logits.rows(axis).count())?;
     read_rows(std::array::from_ref(logits), axis, &LogSumExp, |grain| {
         values.extend(grain);
     })?;

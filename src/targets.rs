@@ -26,7 +26,10 @@ mod sealed {
     impl Sealed for usize {}
 }
 
-/// An integer type of class indices.
+/// An integer type of class indices: any width from 8 to 64 bits, signed or not, [`isize`] and
+/// [`usize`].
+///
+/// The trait is sealed. A type other than [`i64`] is converted in a copy of the targets.
 pub trait ClassIndex: sealed::Sealed + Copy + TryInto<i64> + 'static {
     /// The index; one that `i64` does not hold is no class, and becomes the largest `i64`.
     #[doc(hidden)]
@@ -57,8 +60,25 @@ impl ClassIndex for i64 {
     }
 }
 
-/// What a loss over classes is measured against: one class index for each row of the logits, or
-/// one probability for each class. Made from an [`ArrayView`] of either by `into()`.
+/// What a loss over classes is measured against: one class index for each row of the logits, or one
+/// probability for each class.
+///
+/// Made by `into()` from an [`ArrayView`] of integers ([`ClassIndex`]) or of the logits' element
+/// type; the losses take either view as it is. A class index goes from 0 to C exclusive, but for
+/// `ignore_index`; negative ones do not wrap.
+///
+/// # Examples
+///
+/// ```
+/// use logitkit::Targets;
+/// use ndarray::array;
+///
+/// let (classes, one_hot) = (array![2_u8, 0], array![[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]);
+/// let indices: Targets<'_, f64> = classes.view().into();
+/// assert!(matches!(indices, Targets::Indices(_)));
+/// let probabilities: Targets<'_, f64> = one_hot.view().into();
+/// assert!(matches!(probabilities, Targets::Probabilities(_)));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Targets<'a, T> {
@@ -95,7 +115,8 @@ impl<T: Float> Targets<'_, T> {
             Self::Indices(indices) => TargetsView::Indices(indices.view().into()),
             Self::Probabilities(probabilities) => {
                 let view = View::from(probabilities.view());
-                TargetsView::Probabilities(Box::new(Probabilities { view }))
+                let dtype = T::NAME;
+                TargetsView::Probabilities(Box::new(Probabilities { view, dtype }))
             }
         }
     }
@@ -139,7 +160,7 @@ impl TargetsView<'_> {
     fn shape_error(&self, shape: &[usize], axis: usize) -> Error {
         let mut indices = shape.to_vec();
         indices.remove(axis);
-        let hint = if self.shape() == indices {
+        let hint = if self.shape() == indices && self.dtype().starts_with("float") {
             "; floats that hold class indices are not class indices: write targets.astype(int)"
         } else {
             ""
@@ -177,12 +198,10 @@ pub(crate) trait SoftRows: Sync {
 
 /// A number that a probability can be given as.
 pub(crate) trait Probability: Copy + Send + Sync {
-    const DTYPE: &'static str;
     fn to_f64(self) -> f64;
 }
 
 impl<T: Float> Probability for T {
-    const DTYPE: &'static str = T::NAME;
     #[inline(always)]
     fn to_f64(self) -> f64 {
         Float::to_f64(self)
@@ -192,6 +211,8 @@ impl<T: Float> Probability for T {
 /// Probabilities as a view of one element type.
 pub(crate) struct Probabilities<'a, P> {
     pub(crate) view: View<'a, P>,
+    /// The name that NumPy gives the type of the targets.
+    pub(crate) dtype: &'static str,
 }
 
 impl<P: Probability> SoftTargets for Probabilities<'_, P> {
@@ -200,7 +221,7 @@ impl<P: Probability> SoftTargets for Probabilities<'_, P> {
     }
 
     fn dtype(&self) -> &'static str {
-        P::DTYPE
+        self.dtype
     }
 
     fn rows(&self, axis: usize) -> Box<dyn SoftRows + '_> {

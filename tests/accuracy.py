@@ -15,10 +15,10 @@ import numpy as np
 from tests import exact, inputs, peers
 from tests.accuracy_options import measure_binary_options, measure_options
 from tests.exact import CONTEXT, Exact, Real, Row
-from tests.inputs import Batch, Float
+from tests.inputs import Batch
 from tests.peers import OURS
 from tests.report import Report, Worst
-from tests.support import FLOATS, Array
+from tests.support import FLOATS, Array, Float
 
 ALL = tuple(peers.ROWS)
 

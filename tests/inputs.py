@@ -6,14 +6,11 @@ Which results they are measured by is the business of `tests.accuracy`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.support import Array, rng_of
-
-Float = type[np.floating[Any]]
+from tests.support import Array, Float, rng_of
 
 CLASSES = (1, 2, 3, 10, 100, 1000, 3001)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.inputs import Float
 from tests.peers import OURS
+from tests.support import Float
 
 
 @dataclass

@@ -14,12 +14,10 @@ from tests import exact, inputs
 from tests.accuracy import measure_binary, measure_elements, measure_rows
 from tests.accuracy_options import measure_binary_options, measure_options
 from tests.exact import CONTEXT, Row
-from tests.inputs import Batch, Float
+from tests.inputs import Batch
 from tests.peers import FORMULA
 from tests.report import Report, bound
-from tests.support import FLOATS, Array, rng_of
-
-each_float = pytest.mark.parametrize("dtype", FLOATS)
+from tests.support import Array, Float, rng_of
 
 
 def check(report: Report, dtype: Float) -> None:
@@ -36,7 +34,6 @@ def check(report: Report, dtype: Float) -> None:
 # The ruler
 
 
-@each_float
 def test_the_ruler_gives_half_an_ulp_to_rounding(dtype: Float) -> None:
     values = [CONTEXT.exp(CONTEXT.mpf(k) / 7) for k in range(-600, 600)]
     rounded = np.array([float(value) for value in values]).astype(dtype)
@@ -47,7 +44,6 @@ def test_the_ruler_gives_half_an_ulp_to_rounding(dtype: Float) -> None:
     assert above.max() <= 1.5 + 2.0**-25
 
 
-@each_float
 def test_the_ruler_counts_subnormal_steps(dtype: Float) -> None:
     smallest = np.finfo(dtype).smallest_subnormal
     want = exact.exact([CONTEXT.mpf(float(smallest)) * k / 4 for k in (0, 1, 3, 40)])
@@ -59,7 +55,6 @@ def test_the_ruler_counts_subnormal_steps(dtype: Float) -> None:
     ]
 
 
-@each_float
 def test_the_ruler_demands_inf_past_the_range_only(dtype: Float) -> None:
     largest = CONTEXT.mpf(float(np.finfo(dtype).max))
     want = exact.exact([largest, largest * 2, -largest * 2, largest * 2])
@@ -67,7 +62,6 @@ def test_the_ruler_demands_inf_past_the_range_only(dtype: Float) -> None:
     assert exact.errors(got, want).tolist() == [np.inf, 0, 0, np.inf]
 
 
-@each_float
 def test_the_ruler_sees_what_the_usual_formula_loses(dtype: Float) -> None:
     report = measure_rows(inputs.batches("confident", dtype), [FORMULA])
     assert report.worst["cross_entropy, none", FORMULA].error > 1e6
@@ -77,33 +71,27 @@ def test_the_ruler_sees_what_the_usual_formula_loses(dtype: Float) -> None:
 # The functions
 
 
-@each_float
 def test_elements(dtype: Float) -> None:
     check(measure_elements(inputs.elements(dtype)), dtype)
 
 
-@each_float
 @pytest.mark.parametrize("family", inputs.FAMILIES)
 def test_rows(family: str, dtype: Float) -> None:
     check(measure_rows(inputs.batches(family, dtype)), dtype)
 
 
-@each_float
 def test_binary_losses(dtype: Float) -> None:
     check(measure_binary(*inputs.binary(dtype)), dtype)
 
 
-@each_float
 def test_losses_with_options(dtype: Float) -> None:
     check(measure_options(inputs.few_rows(dtype)), dtype)
 
 
-@each_float
 def test_binary_losses_with_options(dtype: Float) -> None:
     check(measure_binary_options(*inputs.binary(dtype)), dtype)
 
 
-@each_float
 def test_logits_at_the_ends_of_the_range(dtype: Float) -> None:
     end = float(np.finfo(dtype).max)
     logits = np.array([[end, -end, 0], [end, end, -end / 2], [-end, -end, -end], [0, -end, 1]])
@@ -117,7 +105,6 @@ def test_logits_at_the_ends_of_the_range(dtype: Float) -> None:
 # Many classes, many rows
 
 
-@each_float
 @pytest.mark.parametrize("ratio", [1.0, 1e-3, 1e-9])
 def test_a_million_classes(ratio: float, dtype: Float) -> None:
     classes = 1_000_003
@@ -135,7 +122,6 @@ def test_a_million_classes(ratio: float, dtype: Float) -> None:
     assert exact.errors(logitkit.softmax(logits)[distinct], want).max() <= 2
 
 
-@each_float
 @pytest.mark.parametrize("classes", [2, 10, 70])
 def test_a_mean_over_many_rows_is_as_accurate_as_one(classes: int, dtype: Float) -> None:
     rng = rng_of("many rows", classes)
@@ -164,7 +150,6 @@ def of_binary_logits(x: Array) -> object:
     return logitkit.binary_cross_entropy_with_logits(x, np.zeros_like(x), reduction="sum")
 
 
-@each_float
 @pytest.mark.parametrize("loss", [of_logits, of_log_probs, of_binary_logits])
 @pytest.mark.parametrize("place", [0, 3333, -1])
 def test_small_losses_are_not_lost_beside_a_huge_one(

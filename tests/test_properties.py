@@ -273,7 +273,10 @@ def test_reductions(data: st.DataObject, case: tuple[Array, int]) -> None:
 def test_weights_of_1_are_no_weights(data: st.DataObject, case: tuple[Array, int]) -> None:
     x, axis = case
     targets = draw_indices(data, x, axis)
-    ones: dict[str, Any] = {"weight": np.ones(x.shape[axis]), "sample_weight": np.ones(targets.shape)}
+    ones: dict[str, Any] = {
+        "weight": np.ones(x.shape[axis]),
+        "sample_weight": np.ones(targets.shape),
+    }
     for reduction in REDUCTIONS:
         want = logitkit.cross_entropy_and_grad(x, targets, axis=axis, reduction=reduction)
         got = logitkit.cross_entropy_and_grad(x, targets, axis=axis, reduction=reduction, **ones)

@@ -10,6 +10,8 @@ pub(crate) mod lane;
 pub(crate) mod normalizer;
 pub(crate) mod predict;
 pub(crate) mod softmax;
+#[cfg(test)]
+mod tests;
 
 use fearless_simd::Simd;
 

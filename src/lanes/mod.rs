@@ -2,9 +2,11 @@
 //! kernel) into calls of the kernel, row by row.
 
 pub(crate) mod run;
+#[cfg(test)]
+mod tests;
 pub(crate) mod view;
 
 #[cfg(feature = "python")]
 pub(crate) use run::PARALLEL;
-pub(crate) use run::{read_blocks, read_rows, write_blocks, write_rows};
+pub(crate) use run::{read_blocks, read_rows, reserved, write_blocks, write_rows};
 pub(crate) use view::{Rows, View, ViewMut, check_shape, position};

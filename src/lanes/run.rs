@@ -7,7 +7,7 @@ use fearless_simd::Simd;
 use rayon::prelude::*;
 
 use super::view::{Rows, View, ViewMut, blocks};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::lane::Lane;
@@ -32,8 +32,7 @@ pub(crate) fn read_rows<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     assert_one_shape(inputs, inputs[0].shape());
     let inputs = inputs.each_ref().map(|input| input.rows(axis));
     // SAFETY: inputs of one shape have equal rows; nothing is written.
-    unsafe { run(instructions, &inputs, None, kernel, merge) };
-    Ok(())
+    unsafe { run(instructions, &inputs, None, kernel, merge) }
 }
 
 /// Runs a kernel over the rows of the inputs along an axis, writing the rows of the output.
@@ -56,9 +55,8 @@ pub(crate) fn write_rows<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
             Some(&output.rows(axis)),
             kernel,
             merge,
-        );
+        )
     }
-    Ok(())
 }
 
 /// Runs an element-wise kernel over blocks of the inputs for what it adds up to.
@@ -71,8 +69,7 @@ pub(crate) fn read_blocks<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     assert_one_shape(inputs, inputs[0].shape());
     let (inputs, _) = blocks(inputs, None);
     // SAFETY: `blocks` cuts arrays of one shape alike; nothing is written.
-    unsafe { run(instructions, &inputs, None, kernel, merge) };
-    Ok(())
+    unsafe { run(instructions, &inputs, None, kernel, merge) }
 }
 
 /// Runs an element-wise kernel over blocks of the inputs, writing the output.
@@ -86,8 +83,7 @@ pub(crate) fn write_blocks<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     assert_one_shape(inputs, output.shape());
     let (inputs, output) = blocks(inputs, Some(output));
     // SAFETY: `blocks` cuts arrays of one shape alike; the output is as in `write_rows`.
-    unsafe { run(instructions, &inputs, output.as_ref(), kernel, merge) };
-    Ok(())
+    unsafe { run(instructions, &inputs, output.as_ref(), kernel, merge) }
 }
 
 /// The public operations check shapes and say what is wrong; this keeps a mistake of theirs from
@@ -108,7 +104,7 @@ unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     output: Option<&Rows<'_, T>>,
     kernel: &Kernel,
     mut merge: impl FnMut(Kernel::Total),
-) {
+) -> Result<()> {
     let (rows, elements) = (inputs[0].count(), inputs[0].elements());
     let rows_in_grain = (GRAIN / inputs[0].len().max(1)).max(1);
     let grain = |index: usize, scratch: &mut Scratch<T>| {
@@ -124,15 +120,28 @@ unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     };
     let grains = rows.div_ceil(rows_in_grain);
     if grains > 1 && elements >= PARALLEL {
-        let totals: Vec<_> = (0..grains)
+        let mut totals = reserved(grains)?;
+        (0..grains)
             .into_par_iter()
             .map_init(Scratch::default, |scratch, index| grain(index, scratch))
-            .collect();
+            .collect_into_vec(&mut totals);
         totals.into_iter().for_each(merge);
     } else {
         let mut scratch = Scratch::default();
         (0..grains).for_each(|index| merge(grain(index, &mut scratch)));
     }
+    Ok(())
+}
+
+/// An empty vector with room for so many elements.
+pub(crate) fn reserved<T>(elements: usize) -> Result<Vec<T>> {
+    let mut vector = Vec::new();
+    vector
+        .try_reserve_exact(elements)
+        .map_err(|_| Error::Memory {
+            bytes: elements as u128 * size_of::<T>() as u128,
+        })?;
+    Ok(vector)
 }
 
 /// Memory that a thread reuses from grain to grain.

@@ -32,6 +32,35 @@ fn integer(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<i1
     }
 }
 
+/// A real number, named in the error if it is none.
+fn number(object: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
+    object.extract::<f64>().map_err(|error| {
+        if !error.is_instance_of::<PyTypeError>(object.py()) {
+            return error;
+        }
+        let given = object
+            .get_type()
+            .name()
+            .map_or_else(|_| "?".into(), |name| name.to_string());
+        PyTypeError::new_err(format!("{name} is of type {given}, expected a number"))
+    })
+}
+
+/// The `label_smoothing` argument.
+pub(super) fn label_smoothing(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    number(object, "label_smoothing")
+}
+
+/// The `z_loss` argument.
+pub(super) fn z_loss(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    number(object, "z_loss")
+}
+
+/// The `eps` argument.
+pub(super) fn eps(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    number(object, "eps")
+}
+
 /// The `axis` argument as given, before the array is known.
 #[derive(Clone, Copy)]
 pub(super) struct AxisArgument(i128);

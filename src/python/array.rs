@@ -11,7 +11,7 @@ use numpy::{
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::float::Float;
 use crate::lanes::{View, ViewMut};
@@ -127,8 +127,8 @@ fn check_mask(object: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {
     }
     Err(PyTypeError::new_err(format!(
         "{name} is a masked array with {masked} masked elements, whose values mean nothing; fill \
-         them first, for instance with {name}.filled(-np.inf) to leave classes out (what \
-         where=~x.mask does in functions that have where=)"
+         them first, for instance with {name}.filled(0), or with {name}.filled(-np.inf) to leave \
+         classes out (what where=~x.mask does in functions that have where=)"
     )))
 }
 
@@ -225,14 +225,31 @@ pub(super) fn view_mut<'a, T: Element>(array: &'a Bound<'_, PyArrayDyn<T>>) -> V
     unsafe { ViewMut::from_raw(array.data(), array.shape().iter().copied(), strides) }
 }
 
+/// Arrays up to so many bytes are there for the asking.
+const LARGE: usize = 1 << 24;
+
 /// A new array, its elements yet to be written, in Fortran order if `like` is.
 pub(super) fn empty<'py, T: Element>(
     py: Python<'py>,
     shape: &[usize],
     fortran: bool,
-) -> Bound<'py, PyArrayDyn<T>> {
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    let bytes = shape
+        .iter()
+        .fold(size_of::<T>(), |bytes, &size| bytes.saturating_mul(size));
+    if bytes > LARGE {
+        // NumPy's own function has an error for what cannot be allocated.
+        static EMPTY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let arguments = (
+            PyTuple::new(py, shape)?,
+            T::get_dtype(py),
+            if fortran { "F" } else { "C" },
+        );
+        let array = EMPTY.import(py, "numpy", "empty")?.call1(arguments)?;
+        return Ok(array.cast_into::<PyArrayDyn<T>>()?);
+    }
     // SAFETY: float elements may hold anything, and every operation writes all of them.
-    unsafe { PyArray::new(py, IxDyn(shape), fortran) }
+    Ok(unsafe { PyArray::new(py, IxDyn(shape), fortran) })
 }
 
 /// A new array of elements in the order of the indices.
@@ -288,7 +305,7 @@ impl<'py, T: Element> Output<'py, T> {
         let Some(out) = out else {
             let fortran = like.is_fortran_contiguous() && !like.is_c_contiguous();
             return Ok(Self {
-                array: empty(py, like.shape(), fortran),
+                array: empty(py, like.shape(), fortran)?,
                 copy_to: None,
                 given: false,
             });
@@ -301,7 +318,7 @@ impl<'py, T: Element> Output<'py, T> {
                 given: true,
             }),
             _ => Ok(Self {
-                array: empty(py, like.shape(), false),
+                array: empty(py, like.shape(), false)?,
                 copy_to: Some(out.clone()),
                 given: true,
             }),

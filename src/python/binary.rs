@@ -3,6 +3,7 @@
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
+use super::arguments;
 use super::array::{self, Output, Scalar, Scores, with_dtype};
 use super::threads::run;
 use crate::binary::{BinaryCall, CheckedBinaryLoss};
@@ -29,7 +30,7 @@ pub(super) fn binary_cross_entropy<'py>(
     probs: &Object<'py>,
     targets: &Object<'py>,
     weight: Option<&Object<'py>>,
-    eps: f64,
+    #[pyo3(from_py_with = arguments::eps)] eps: f64,
     reduction: Reduction,
 ) -> PyResult<Object<'py>> {
     let scores = (probs, "probs");
@@ -54,7 +55,7 @@ pub(super) fn binary_cross_entropy_and_grad<'py>(
     probs: &Object<'py>,
     targets: &Object<'py>,
     weight: Option<&Object<'py>>,
-    eps: f64,
+    #[pyo3(from_py_with = arguments::eps)] eps: f64,
     reduction: Reduction,
     out: Option<&Object<'py>>,
 ) -> PyResult<(Object<'py>, Object<'py>)> {

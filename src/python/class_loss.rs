@@ -3,7 +3,7 @@
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-use super::arguments::{AxisArgument, IgnoreIndex};
+use super::arguments::{self, AxisArgument, IgnoreIndex};
 use super::array::{self, Output, Scalar, Scores, with_dtype};
 use super::targets::TargetsArray;
 use super::threads::run;
@@ -44,8 +44,8 @@ pub(super) fn cross_entropy<'py>(
     weight: Option<&Object<'py>>,
     sample_weight: Option<&Object<'py>>,
     ignore_index: Option<IgnoreIndex>,
-    label_smoothing: f64,
-    z_loss: f64,
+    #[pyo3(from_py_with = arguments::label_smoothing)] label_smoothing: f64,
+    #[pyo3(from_py_with = arguments::z_loss)] z_loss: f64,
     reduction: Reduction,
 ) -> PyResult<Object<'py>> {
     let scores = (logits, "logits");
@@ -81,8 +81,8 @@ pub(super) fn cross_entropy_and_grad<'py>(
     weight: Option<&Object<'py>>,
     sample_weight: Option<&Object<'py>>,
     ignore_index: Option<IgnoreIndex>,
-    label_smoothing: f64,
-    z_loss: f64,
+    #[pyo3(from_py_with = arguments::label_smoothing)] label_smoothing: f64,
+    #[pyo3(from_py_with = arguments::z_loss)] z_loss: f64,
     reduction: Reduction,
     out: Option<&Object<'py>>,
 ) -> PyResult<(Object<'py>, Object<'py>)> {
@@ -184,7 +184,7 @@ pub(super) fn categorical_cross_entropy<'py>(
     weight: Option<&Object<'py>>,
     sample_weight: Option<&Object<'py>>,
     ignore_index: Option<IgnoreIndex>,
-    eps: f64,
+    #[pyo3(from_py_with = arguments::eps)] eps: f64,
     reduction: Reduction,
 ) -> PyResult<Object<'py>> {
     let scores = (probs, "probs");
@@ -218,7 +218,7 @@ pub(super) fn categorical_cross_entropy_and_grad<'py>(
     weight: Option<&Object<'py>>,
     sample_weight: Option<&Object<'py>>,
     ignore_index: Option<IgnoreIndex>,
-    eps: f64,
+    #[pyo3(from_py_with = arguments::eps)] eps: f64,
     reduction: Reduction,
     out: Option<&Object<'py>>,
 ) -> PyResult<(Object<'py>, Object<'py>)> {

@@ -1,6 +1,6 @@
 //! The one conversion of errors: which exception each becomes. The messages are `Error`'s.
 
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -14,6 +14,7 @@ impl From<Error> for PyErr {
                 Python::attach(|py| axis_error(py, axis as i128, dimensions))
             }
             Error::ClassIndex { .. } => PyIndexError::new_err(error.to_string()),
+            Error::Memory { .. } => PyMemoryError::new_err(error.to_string()),
             Error::SimdLevel(_) => PyRuntimeError::new_err(error.to_string()),
             _ => PyValueError::new_err(error.to_string()),
         }

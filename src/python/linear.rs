@@ -19,6 +19,8 @@ pub(super) fn linear<'py>(
     weight: &Object<'py>,
     bias: Option<&Object<'py>>,
 ) -> PyResult<Object<'py>> {
+    // As every function does: a wrong LOGITKIT_SIMD shows at the first call.
+    crate::simd_level()?;
     with_dtype!(Scores::new(x, "x")?, x => {
         let weight = array::converted(weight, "weight")?;
         let bias = bias.map(|bias| array::converted(bias, "bias")).transpose()?;

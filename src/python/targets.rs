@@ -87,12 +87,16 @@ pub(super) trait SoftArray {
     fn targets(&self) -> Box<dyn SoftTargets + '_>;
 }
 
-struct Soft<'py, P>(Bound<'py, PyArrayDyn<P>>);
+struct Soft<'py, P> {
+    array: Bound<'py, PyArrayDyn<P>>,
+    dtype: &'static str,
+}
 
 impl<P: Element + Probability> SoftArray for Soft<'_, P> {
     fn targets(&self) -> Box<dyn SoftTargets + '_> {
         Box::new(Probabilities {
-            view: array::view(&self.0),
+            view: array::view(&self.array),
+            dtype: self.dtype,
         })
     }
 }
@@ -105,84 +109,77 @@ fn soft_array<'py, T: Element>(
     fn soft<'py, P: Element + Probability + 'static, T: Element>(
         array: &Bound<'py, PyUntypedArray>,
         output: Option<&Output<'py, T>>,
+        dtype: &'static str,
     ) -> PyResult<Box<dyn SoftArray + 'py>> {
         let array = array::cast::<P>(array)?;
         let array = match output {
             Some(output) => output.separate(array)?,
             None => array,
         };
-        Ok(Box::new(Soft(array)))
+        Ok(Box::new(Soft { array, dtype }))
     }
     match (array.dtype().kind(), array.dtype().itemsize()) {
-        (b'f', 4) => soft::<f32, T>(array, output),
-        (b'i', 1) => soft::<i8, T>(array, output),
-        (b'i', 2) => soft::<i16, T>(array, output),
-        (b'i', 4) => soft::<i32, T>(array, output),
-        (b'i', 8) => soft::<i64, T>(array, output),
-        (b'u', 2) => soft::<u16, T>(array, output),
-        (b'u', 4) => soft::<u32, T>(array, output),
-        (b'u', 8) => soft::<u64, T>(array, output),
-        (b'u', 1) => soft::<u8, T>(array, output),
+        (b'f', 4) => soft::<f32, T>(array, output, "float32"),
+        (b'i', 1) => soft::<i8, T>(array, output, "int8"),
+        (b'i', 2) => soft::<i16, T>(array, output, "int16"),
+        (b'i', 4) => soft::<i32, T>(array, output, "int32"),
+        (b'i', 8) => soft::<i64, T>(array, output, "int64"),
+        (b'u', 2) => soft::<u16, T>(array, output, "uint16"),
+        (b'u', 4) => soft::<u32, T>(array, output, "uint32"),
+        (b'u', 8) => soft::<u64, T>(array, output, "uint64"),
+        (b'u', 1) => soft::<u8, T>(array, output, "uint8"),
         (b'b', _) => {
             // A bool's byte need not be 0 or 1 where another program wrote it.
             let bytes = array::cast::<bool>(array)?.call_method1("view", ("uint8",))?;
-            soft::<u8, T>(bytes.cast::<PyUntypedArray>()?, output)
+            soft::<u8, T>(bytes.cast::<PyUntypedArray>()?, output, "bool")
         }
-        _ => soft::<f64, T>(array, output),
+        _ => soft::<f64, T>(array, output, "float64"),
     }
 }
 
 impl Probability for i8 {
-    const DTYPE: &'static str = "int8";
     fn to_f64(self) -> f64 {
         self.into()
     }
 }
 
 impl Probability for i16 {
-    const DTYPE: &'static str = "int16";
     fn to_f64(self) -> f64 {
         self.into()
     }
 }
 
 impl Probability for i32 {
-    const DTYPE: &'static str = "int32";
     fn to_f64(self) -> f64 {
         self.into()
     }
 }
 
 impl Probability for i64 {
-    const DTYPE: &'static str = "int64";
     fn to_f64(self) -> f64 {
         self as f64
     }
 }
 
 impl Probability for u8 {
-    const DTYPE: &'static str = "uint8";
     fn to_f64(self) -> f64 {
         self.into()
     }
 }
 
 impl Probability for u16 {
-    const DTYPE: &'static str = "uint16";
     fn to_f64(self) -> f64 {
         self.into()
     }
 }
 
 impl Probability for u32 {
-    const DTYPE: &'static str = "uint32";
     fn to_f64(self) -> f64 {
         self.into()
     }
 }
 
 impl Probability for u64 {
-    const DTYPE: &'static str = "uint64";
     fn to_f64(self) -> f64 {
         self as f64
     }

@@ -15,13 +15,13 @@ use crate::wide::Wide;
 
 /// A number format as the tests see it.
 trait Tested: Float {
-    const BITS: i32;
+    const PRECISION: i32;
     const LOWEST: i32;
     fn bits(self) -> u64;
 }
 
 impl Tested for f32 {
-    const BITS: i32 = 24;
+    const PRECISION: i32 = 24;
     const LOWEST: i32 = -126;
     fn bits(self) -> u64 {
         self.to_bits().into()
@@ -29,7 +29,7 @@ impl Tested for f32 {
 }
 
 impl Tested for f64 {
-    const BITS: i32 = 53;
+    const PRECISION: i32 = 53;
     const LOWEST: i32 = -1022;
     fn bits(self) -> u64 {
         self.to_bits()
@@ -109,7 +109,7 @@ fn check<T: Tested>(
         let [a, a_low, b, b_low] = arguments.map(Float::to_f64);
         let exact = oracle(Real::pair(a, a_low), Real::pair(b, b_low));
         let [high, low] = result.map(Float::to_f64);
-        let distance = exact.distance_in_ulp(high, low, T::BITS, T::LOWEST);
+        let distance = exact.distance_in_ulp(high, low, T::PRECISION, T::LOWEST);
         // Not `>`: a NaN must not pass.
         if !(distance <= worst.0) {
             worst = (distance, index);
@@ -159,7 +159,7 @@ fn pairs<T: Float>(numbers: impl Iterator<Item = T>) -> Vec<Arguments<T>> {
 
 /// Positive numbers of every size from the smallest to the largest.
 fn every_size<T: Tested>() -> impl Iterator<Item = T> {
-    let smallest = T::LOWEST - T::BITS + 1;
+    let smallest = T::LOWEST - T::PRECISION + 1;
     (smallest..-T::LOWEST + 1).flat_map(|exponent| {
         [1.0, 1.03, 1.25, 1.499_999, 1.5, 1.75, 1.999_9].map(|significand: f64| {
             let half = exponent / 2;

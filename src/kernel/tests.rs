@@ -1,0 +1,203 @@
+//! The edges of lanes: every length about a few vectors, unaligned starts, in place, and nothing
+//! written past the end.
+
+use fearless_simd::{Simd, SimdBase};
+
+use super::lane::{Lane, VectorMap};
+use crate::float::Float;
+use crate::simd::level::Instructions;
+use crate::simd::{Task, dispatch};
+
+/// `2a + b + 1` of the inputs; keeps how many elements it was told are valid.
+#[derive(Default)]
+struct Mix {
+    valid: usize,
+}
+
+impl<S: Simd, T: Float> VectorMap<S, T, 1> for Mix {
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        [a]: [[T::Vector<S>; N]; 1],
+        valid: usize,
+    ) -> [T::Vector<S>; N] {
+        self.valid += valid;
+        a.map(|a| a + a + T::Vector::<S>::splat(fearless_simd::ExtractToken::token(&a), T::ONE))
+    }
+}
+
+impl<S: Simd, T: Float> VectorMap<S, T, 2> for Mix {
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        [mut a, b]: [[T::Vector<S>; N]; 2],
+        valid: usize,
+    ) -> [T::Vector<S>; N] {
+        self.valid += valid;
+        for (a, b) in a.iter_mut().zip(b) {
+            *a = *a + *a + b;
+        }
+        a
+    }
+}
+
+/// What is done with a lane; gives how many elements the function was told are valid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Action {
+    Write1,
+    Write4,
+    Read,
+    Copy,
+    CopyAndRewrite4,
+}
+
+struct Act<'a, 'b, T, const K: usize>(Action, &'a mut Lane<'b, T, K>);
+
+impl<T: Float, const K: usize> Task for Act<'_, '_, T, K>
+where
+    Mix: Mixes<K>,
+{
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> usize {
+        Mix::act(simd, self.0, self.1)
+    }
+}
+
+/// `Mix` as a function of `K` inputs.
+trait Mixes<const K: usize> {
+    fn act<S: Simd, T: Float>(simd: S, action: Action, lane: &mut Lane<'_, T, K>) -> usize;
+}
+
+macro_rules! mixes {
+    ($k:literal) => {
+        impl Mixes<$k> for Mix {
+            #[inline(always)]
+            fn act<S: Simd, T: Float>(
+                simd: S,
+                action: Action,
+                lane: &mut Lane<'_, T, $k>,
+            ) -> usize {
+                let mut mix = Mix::default();
+                match action {
+                    Action::Write1 => lane.write::<1, S>(simd, &mut mix),
+                    Action::Write4 => lane.write::<4, S>(simd, &mut mix),
+                    Action::Read => lane.read(simd, &mut mix),
+                    Action::Copy => lane.copy_input(),
+                    Action::CopyAndRewrite4 => {
+                        lane.copy_input();
+                        lane.rewrite::<4, S>(simd, &mut mix);
+                    }
+                }
+                mix.valid
+            }
+        }
+    };
+}
+
+mixes!(1);
+mixes!(2);
+
+const GUARD: f64 = 12_345.0;
+
+fn buffer<T: Float>(len: usize, factor: f64) -> Vec<T> {
+    (0..len)
+        .map(|i| T::from_f64(factor * (i + 1) as f64))
+        .collect()
+}
+
+/// One action on lanes of `K` inputs, at one start; `in_place` is the input that is the output.
+fn act<T: Float, const K: usize>(
+    level: Instructions,
+    action: Action,
+    len: usize,
+    start: usize,
+    in_place: Option<usize>,
+) where
+    Mix: Mixes<K>,
+{
+    let case = format!(
+        "{} K={K} {action:?} {len} from {start}, {in_place:?}",
+        level.name()
+    );
+    let whole = start + len + 2 * T::LANES;
+    let mut inputs: Vec<Vec<T>> = (0..K).map(|k| buffer(whole, [1.0, -3.5][k])).collect();
+    let row = |k: usize, i: usize| [1.0, -3.5][k] * (start + i + 1) as f64;
+    let mut output = vec![T::from_f64(GUARD); whole];
+    let mut pointers = [std::ptr::null(); K];
+    for (pointer, input) in pointers.iter_mut().zip(&inputs) {
+        *pointer = input[start..].as_ptr();
+    }
+    let out = match in_place {
+        Some(k) => inputs[k][start..].as_mut_ptr(),
+        None => output[start..].as_mut_ptr(),
+    };
+    if let Some(k) = in_place {
+        pointers[k] = out;
+    }
+    // SAFETY: all buffers hold `len` elements and more from `start` on; the output is one of the
+    // inputs from the same element on, or a buffer of its own.
+    let mut lane = unsafe { Lane::new(pointers, out, len) };
+    for k in 0..K {
+        assert_eq!(lane.nth_input(k).len(), len, "{case}");
+    }
+    let valid = dispatch(level, Act(action, &mut lane));
+    assert_eq!(
+        valid,
+        if action == Action::Copy { 0 } else { len },
+        "{case}"
+    );
+
+    let before = |i: usize| in_place.map_or(GUARD, |k| [1.0, -3.5][k] * (i + 1) as f64);
+    let written = in_place.map_or(&output, |k| &inputs[k]);
+    for (i, x) in written.iter().enumerate() {
+        let place = i.wrapping_sub(start);
+        let expected = if place >= len {
+            before(i)
+        } else {
+            let a = row(0, place);
+            match action {
+                Action::Read => before(i),
+                Action::Copy => a,
+                Action::CopyAndRewrite4 => 2.0 * a + 1.0,
+                _ if K == 1 => 2.0 * a + 1.0,
+                _ => 2.0 * a + row(1, place),
+            }
+        };
+        assert_eq!(x.to_f64(), expected, "{case}, element {i}");
+    }
+}
+
+fn edges<T: Float>() {
+    let actions = [
+        Action::Write1,
+        Action::Write4,
+        Action::Read,
+        Action::Copy,
+        Action::CopyAndRewrite4,
+    ];
+    for level in Instructions::available() {
+        for action in actions {
+            for len in 0..=2 * 4 * T::LANES + 1 {
+                for start in [0, 1, T::LANES - 1] {
+                    act::<T, 1>(level, action, len, start, None);
+                    act::<T, 1>(level, action, len, start, Some(0));
+                    act::<T, 2>(level, action, len, start, None);
+                    act::<T, 2>(level, action, len, start, Some(0));
+                    act::<T, 2>(level, action, len, start, Some(1));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn f32_lanes_are_worked_on_to_their_ends_and_no_further() {
+    edges::<f32>();
+}
+
+#[test]
+fn f64_lanes_are_worked_on_to_their_ends_and_no_further() {
+    edges::<f64>();
+}
