@@ -50,7 +50,8 @@
 //!
 //! It is the best that the machine offers. The environment variable `LOGITKIT_SIMD` (`fallback`,
 //! `sse4.2`, `avx2`, `avx512`, `neon`) caps it, for tests and comparisons. It is read once; a level
-//! that the machine lacks, or an unknown name, makes any function return [`Error::SimdLevel`].
+//! that the machine lacks, or an unknown name, makes every function but [`linear`] return
+//! [`Error::SimdLevel`].
 //!
 //! # Accuracy
 //!

@@ -31,8 +31,7 @@ use crate::wide::Wide;
 pub enum Reduction {
     /// They do not: one loss for each row.
     None,
-    /// Their mean: what each loss divides its sum by is said there. NaN if nothing is left to
-    /// average.
+    /// Their mean; each loss says what it divides its sum by. NaN if nothing is left to average.
     #[default]
     Mean,
     /// Their sum.

@@ -160,8 +160,8 @@ impl TargetsView<'_> {
     fn shape_error(&self, shape: &[usize], axis: usize) -> Error {
         let mut indices = shape.to_vec();
         indices.remove(axis);
-        let hint = if self.shape() == indices && self.dtype().starts_with("float") {
-            "; floats that hold class indices are not class indices: write targets.astype(int)"
+        let hint = if self.shape() == indices {
+            "; class indices are integers: write targets.astype(int) if these hold such"
         } else {
             ""
         };

@@ -29,10 +29,10 @@ SLACK = 0.25
         ("16384,1024", 1, "C"),
         ("1024,16384", 0, "C"),
         ("1600000,10", 1, "C"),
-        ("16000000", 0, "C"),
+        ("64,250000", 1, "C"),
         ("16384,1024", 1, "entries apart"),
     ],
-    ids=["many classes", "classes first", "ten classes", "one row", "strided"],
+    ids=["many classes", "classes first", "ten classes", "long rows", "strided"],
 )
 def test_peaks(shape: str, axis: int, layout: str) -> None:
     command = [sys.executable, "-m", "tests.memory", shape, str(axis), layout]

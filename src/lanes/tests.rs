@@ -2,7 +2,7 @@
 //! each row once, gathered and scattered as need be.
 
 use fearless_simd::Simd;
-use ndarray::{Array2, Array3, ArrayD, ArrayViewD, Axis, Ix2, IxDyn, Slice, s};
+use ndarray::{Array2, Array3, ArrayD, ArrayViewD, Axis, Dimension, Ix2, IxDyn, Slice, s};
 
 use super::run::PARALLEL;
 use super::view::{BLOCK, View, ViewMut, blocks, position};
