@@ -45,7 +45,7 @@ use crate::targets::{ClassOptions, Targets};
 ///   other row's gradient is touched.
 /// - A logit of -inf at the target is a loss of +inf.
 /// - A class whose target or weight is 0 adds nothing, even if its logit is -inf. A row whose every
-///   coefficient is 0 is left out.
+///   coefficient is 0 is left out, unless there is a z-loss.
 /// - A row left out has a loss and a gradient of exactly 0, whatever it holds. A class index is
 ///   checked all the same.
 /// - Every row left out, no rows, or weights that sum to 0: the mean is NaN, the sum 0, the

@@ -48,7 +48,7 @@ pub enum Error {
     )]
     TargetsShape {
         /// The element type of the targets.
-        dtype: String,
+        dtype: &'static str,
         /// Their shape.
         targets: Vec<usize>,
         /// The shape of the logits.

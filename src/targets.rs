@@ -166,7 +166,7 @@ impl TargetsView<'_> {
             ""
         };
         Error::TargetsShape {
-            dtype: self.dtype().into(),
+            dtype: self.dtype(),
             targets: self.shape().to_vec(),
             logits: shape.to_vec(),
             axis,

@@ -363,7 +363,10 @@ fn totals_of_parallel_grains_come_in_order() {
         .enumerate()
         .collect();
     let mut rows = Vec::new();
-    read_rows(&[view.clone()], 1, &Count, |grain| rows.extend(grain)).expect("an instruction set");
+    read_rows(std::array::from_ref(&view), 1, &Count, |grain| {
+        rows.extend(grain)
+    })
+    .expect("an instruction set");
     assert_eq!(rows, expected);
 
     let mut elements = 0.0;

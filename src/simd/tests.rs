@@ -111,7 +111,7 @@ fn check<T: Tested>(
         let [high, low] = result.map(Float::to_f64);
         let distance = exact.distance_in_ulp(high, low, T::PRECISION, T::LOWEST);
         // Not `>`: a NaN must not pass.
-        if !(distance <= worst.0) {
+        if distance > worst.0 || distance.is_nan() {
             worst = (distance, index);
         }
     }
@@ -160,7 +160,7 @@ fn pairs<T: Float>(numbers: impl Iterator<Item = T>) -> Vec<Arguments<T>> {
 /// Positive numbers of every size from the smallest to the largest.
 fn every_size<T: Tested>() -> impl Iterator<Item = T> {
     let smallest = T::LOWEST - T::PRECISION + 1;
-    (smallest..-T::LOWEST + 1).flat_map(|exponent| {
+    (smallest..=-T::LOWEST).flat_map(|exponent| {
         [1.0, 1.03, 1.25, 1.499_999, 1.5, 1.75, 1.999_9].map(|significand: f64| {
             let half = exponent / 2;
             T::from_f64(significand * f64::from(half).exp2() * f64::from(exponent - half).exp2())
@@ -240,20 +240,28 @@ both_formats! {
 
 fn exp_pair<T: Tested>() {
     let f = T::FORMAT;
-    let normal = pairs(spread::<T>(f.normal, 0.0, 4001).chain(spread(-1.0, f.finite, 2001)));
+    // Below that the low part is subnormal and says less.
+    let lowest = f.normal + 8.0;
+    let normal = pairs(spread::<T>(lowest, 0.0, 4001).chain(spread(-1.0, f.finite, 2001)));
     check("exp_pair", &normal, Exp, |x, _| x.exp(), 0.15);
-    let subnormal = singles(spread::<T>(f.zero + 1.0, f.normal, 1001));
+    let subnormal = singles(spread::<T>(f.zero + 1.0, lowest, 1001));
     check("exp_pair", &subnormal, Exp, |x, _| x.exp(), 1.0);
+}
+
+/// Numbers of every size but the largest two powers of two, which no sum over classes comes near.
+fn every_argument_of_log<T: Tested>() -> impl Iterator<Item = T> {
+    let limit = f64::from(-T::LOWEST - 1).exp2();
+    every_size::<T>().filter(move |u| u.to_f64() < limit)
 }
 
 fn log_pair<T: Tested>() {
     let near_one = spread::<T>(0.5, 2.0, 4001).filter(|u| u.to_f64() != 1.0);
-    let numbers = pairs(every_size::<T>().chain(near_one));
+    let numbers = pairs(every_argument_of_log::<T>().chain(near_one));
     check("log_pair", &numbers, Log, |u, _| u.log(), 0.15);
 }
 
 fn log1p_pair<T: Tested>() {
-    let numbers = pairs(every_size::<T>().chain(spread(1e-3, 2.0, 2001)));
+    let numbers = pairs(every_argument_of_log::<T>().chain(spread(1e-3, 2.0, 2001)));
     check("log1p_pair", &numbers, Log1p, |e, _| e.log1p(), 0.15);
     let negative = pairs(spread::<T>(-0.999, -1e-3, 2001));
     check("log1p_pair", &negative, Log1p, |e, _| e.log1p(), 0.15);

@@ -46,7 +46,9 @@ impl Element for f64 {
 pub(crate) fn noise(seed: usize, index: usize) -> f64 {
     let mut bits = (seed as u64) << 32 ^ index as u64;
     for _ in 0..3 {
-        bits = (bits ^ bits >> 31).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        bits = (bits ^ bits >> 31)
+            .wrapping_add(1)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
     (bits >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
 }
@@ -180,11 +182,16 @@ pub(crate) fn fold_rows(
     axis: usize,
     function: impl Fn(&[f64]) -> f64,
 ) -> ArrayD<f64> {
-    let values = array.lanes(Axis(axis)).into_iter().map(|lane| function(&lane.to_vec()));
+    let values = array
+        .lanes(Axis(axis))
+        .into_iter()
+        .map(|lane| function(&lane.to_vec()));
     let shape = without(array.shape(), axis);
     // An empty array may have more lanes than its shape without the axis has places.
     let count = shape.iter().product();
-    let values = values.chain(std::iter::repeat(f64::NEG_INFINITY)).take(count);
+    let values = values
+        .chain(std::iter::repeat(f64::NEG_INFINITY))
+        .take(count);
     ArrayD::from_shape_vec(IxDyn(&shape), values.collect()).expect("one number for each row")
 }
 
@@ -265,7 +272,10 @@ pub(crate) fn class_loss(
     let mut gradient = ArrayD::zeros(scores.raw_dim());
     let mut losses = Vec::new();
     let mut divisor = 0.0;
-    let lanes = scores.lanes(Axis(axis)).into_iter().zip(gradient.lanes_mut(Axis(axis)));
+    let lanes = scores
+        .lanes(Axis(axis))
+        .into_iter()
+        .zip(gradient.lanes_mut(Axis(axis)));
     for (row, (scores, mut gradient)) in lanes.enumerate() {
         let scores = scores.to_vec();
         let sample = options
@@ -286,7 +296,11 @@ pub(crate) fn class_loss(
                 }
             }
             Target::Soft(soft) => {
-                let t = soft.lanes(Axis(axis)).into_iter().nth(row).expect("one for each row");
+                let t = soft
+                    .lanes(Axis(axis))
+                    .into_iter()
+                    .nth(row)
+                    .expect("one for each row");
                 let smoothed = |t: f64| (1.0 - epsilon) * t + epsilon / classes as f64;
                 (0..classes).for_each(|c| a[c] = weight(c) * smoothed(t[c]));
                 Some(1.0)
@@ -298,13 +312,21 @@ pub(crate) fn class_loss(
         };
         divisor += sample * counted;
         let lse = log_sum_exp(&scores);
-        let clip = |p: f64| if options.eps > 0.0 { p.clamp(options.eps, 1.0 - options.eps) } else { p };
+        let clip = |p: f64| {
+            if options.eps > 0.0 {
+                p.clamp(options.eps, 1.0 - options.eps)
+            } else {
+                p
+            }
+        };
         let cost = |c: usize| match kind {
             Kind::Logits => lse - scores[c],
             Kind::LogProbs => -scores[c],
             Kind::Probs => -clip(scores[c]).ln(),
         };
-        let terms = (0..classes).filter(|&c| a[c] != 0.0).map(|c| a[c] * cost(c));
+        let terms = (0..classes)
+            .filter(|&c| a[c] != 0.0)
+            .map(|c| a[c] * cost(c));
         losses.push(sample * (terms.sum::<f64>() + options.z_loss * lse * lse));
         let total: f64 = a.iter().sum();
         let probs = softmax(&scores);

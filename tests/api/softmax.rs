@@ -116,7 +116,11 @@ fn rows<T: Element>() {
                     let expected = map_rows(&logits, axis, reference);
                     let given = function(x.view(), Axis(axis)).expect("valid arguments");
                     // Of the reference's own rounding: x - max - log(sum), and exp of it.
-                    let slack = if size_of::<T>() == 8 { magnitude / 100.0 } else { 1e-30 };
+                    let slack = if size_of::<T>() == 8 {
+                        magnitude / 100.0
+                    } else {
+                        1e-30
+                    };
                     assert_close(&given, &expected, slack, &case);
                     let mut out = x.mapv(|_| T::of(5.0));
                     into(x.view(), Axis(axis), out.view_mut()).expect("valid arguments");
@@ -211,7 +215,10 @@ fn top_k<T: Element>() {
                 expected_shape[axis] = k;
                 assert_eq!(values.shape(), expected_shape);
                 assert_eq!(indices.shape(), expected_shape);
-                let best = values.lanes(Axis(axis)).into_iter().zip(indices.lanes(Axis(axis)));
+                let best = values
+                    .lanes(Axis(axis))
+                    .into_iter()
+                    .zip(indices.lanes(Axis(axis)));
                 for (row, (values, indices)) in x.lanes(Axis(axis)).into_iter().zip(best) {
                     let mut order: Vec<usize> = (0..row.len()).collect();
                     let rank = |class: usize| {
@@ -238,7 +245,11 @@ fn accuracy_counts_hits_among_the_best() {
     let targets = random_classes(&[40], 9, 4);
     for k in 0..=9 {
         let (_, best) = logitkit::top_k(scores.view(), k, Axis(1)).expect("valid arguments");
-        let hit = |row: usize| best.index_axis(Axis(0), row).iter().any(|&c| c == targets[row]);
+        let hit = |row: usize| {
+            best.index_axis(Axis(0), row)
+                .iter()
+                .any(|&c| c == targets[row])
+        };
         let kept: Vec<usize> = (0..40).filter(|&row| targets[row] != 3).collect();
         let share = |rows: &[usize]| {
             rows.iter().filter(|&&row| hit(row)).count() as f64 / rows.len() as f64
@@ -263,8 +274,10 @@ fn perplexity_is_the_exponential_of_the_mean_loss() {
         let targets = random_classes(&without(shape, axis), 9, 4);
         let losses = map_rows(&logits, axis, log_softmax);
         let rows = losses.lanes(Axis(axis)).into_iter().zip(&targets);
-        let kept: Vec<f64> =
-            rows.filter(|(_, y)| **y != 2).map(|(row, &y)| -row[y as usize]).collect();
+        let kept: Vec<f64> = rows
+            .filter(|(_, y)| **y != 2)
+            .map(|(row, &y)| -row[y as usize])
+            .collect();
         let expected = (kept.iter().sum::<f64>() / kept.len() as f64).exp();
         let given = logitkit::perplexity(logits.view(), targets.view(), Axis(axis), Some(2))
             .expect("valid arguments");
@@ -278,7 +291,13 @@ fn perplexity_is_the_exponential_of_the_mean_loss() {
 #[test]
 fn class_indices_of_every_integer_type_are_taken() {
     let logits = random(&[5, 4], 3.0, 2);
-    let expected = logitkit::accuracy(logits.view(), arr1(&[0_i64, 1, 2, 3, 0]).view(), 1, Axis(1), None);
+    let expected = logitkit::accuracy(
+        logits.view(),
+        arr1(&[0_i64, 1, 2, 3, 0]).view(),
+        1,
+        Axis(1),
+        None,
+    );
     macro_rules! same {
         ($($type:ty)*) => {$(
             let targets = arr1::<$type>(&[0, 1, 2, 3, 0]);
@@ -299,7 +318,9 @@ fn linear_is_a_matrix_product_with_a_bias() {
     let given = logitkit::linear(x.row(0), weight.view(), None);
     assert_eq!(given, Ok(arr1(&[7.0, -1.0])));
     let batch = random(&[2, 3, 4, 3], 2.0, 1);
-    let weight = random(&[5, 3], 2.0, 2).into_dimensionality::<Ix2>().expect("two dimensions");
+    let weight = random(&[5, 3], 2.0, 2)
+        .into_dimensionality::<Ix2>()
+        .expect("two dimensions");
     let given = logitkit::linear(batch.view(), weight.view(), None).expect("valid arguments");
     assert_eq!(given.shape(), [2, 3, 4, 5]);
     for (index, &value) in given.indexed_iter() {

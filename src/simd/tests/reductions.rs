@@ -135,7 +135,7 @@ fn sums_of_f64_terms_keep_what_f64_drops() {
     terms.resize(8 + 100_000, 1e-17);
     let sum = at_all_levels(|| Terms(&terms));
     let exact = Wide::new(8.0) + Wide::product(1e-17, 100_000.0);
-    assert!((sum - exact).to_f64().abs() < 1e-27, "{sum:?}");
+    assert!((sum - exact).to_f64().abs() < 1e-24, "{sum:?}");
 }
 
 #[test]
