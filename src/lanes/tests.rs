@@ -364,7 +364,7 @@ fn totals_of_parallel_grains_come_in_order() {
         .collect();
     let mut rows = Vec::new();
     read_rows(std::array::from_ref(&view), 1, &Count, |grain| {
-        rows.extend(grain)
+        rows.extend(grain);
     })
     .expect("an instruction set");
     assert_eq!(rows, expected);

@@ -244,7 +244,7 @@ impl<T: Float> ScaledExp<T> {
     }
 }
 
-/// `e^(x.high + x.low)` to about 0.1 ulp where the result is normal; within 1 ulp below.
+/// `e^(x.high + x.low)` to half an ulp where the result is normal; within 1 ulp below.
 #[inline(always)]
 pub(crate) fn exp_pair<S: Simd, V: Vector<S>>(x: Pair<V>) -> Pair<V> {
     inlined_if_short(
@@ -271,7 +271,7 @@ pub(crate) fn exp_pair<S: Simd, V: Vector<S>>(x: Pair<V>) -> Pair<V> {
     )
 }
 
-/// `log(u.high + u.low)` to about 0.1 ulp, for `u >= 0` and `|u.low|` below an ulp of `u.high`.
+/// `log(u.high + u.low)` to half an ulp, for `u >= 0` and `|u.low|` below an ulp of `u.high`.
 #[inline(always)]
 pub(crate) fn log_pair<S: Simd, V: Vector<S>>(u: Pair<V>) -> Pair<V> {
     inlined_if_short(
@@ -353,7 +353,7 @@ pub(crate) fn clip<S: Simd>(p: f64x8<S>, eps: f64) -> (Pair<f64x8<S>>, mask64x8<
     (clipped, low | high)
 }
 
-/// `log(1 + e)` to about 0.1 ulp for `e >= 0`; for `e` from -1 to 0 to about 0.1 ulp as well.
+/// `log(1 + e)` to half an ulp for `e >= 0`; for `e` from -1 to 0 to half an ulp as well.
 #[inline(always)]
 pub(crate) fn log1p_pair<S: Simd, V: Vector<S>>(e: Pair<V>) -> Pair<V> {
     let simd = e.high.token();
