@@ -1,6 +1,11 @@
 //! The error bounds that the vector functions state, measured against a double-double oracle, and
 //! that every instruction set of the machine gives the same bits.
 
+#![allow(
+    clippy::type_complexity,
+    reason = "the type of a closure is its signature"
+)]
+
 mod oracle;
 mod reductions;
 
