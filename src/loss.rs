@@ -5,7 +5,9 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn};
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
-use crate::lanes::{View, ViewMut, position, read_rows, reserved, write_rows};
+use crate::lanes::{
+    View, ViewMut, position, read_classes, read_rows, reserved, write_classes, write_rows,
+};
 use crate::targets::{ClassOptions, Plan, Targets, TargetsView};
 use crate::wide::Wide;
 
@@ -231,24 +233,24 @@ impl<T: Float> ClassLossCall<'_, T> {
             total.sum += grain.sum;
             total.rows.extend(grain.rows);
         };
-        let inputs = [self.scores.clone()];
-        let coefficients = &self.plan;
-        match gradient {
-            None => {
-                let kernel = LossKernel::<_, _, false> {
-                    loss,
-                    coefficients,
-                    unreduced,
-                };
-                read_rows(&inputs, self.axis, &kernel, merge)?;
+        let (scores, axis, coefficients) = (self.scores, self.axis, &self.plan);
+        // Tiles take what has one class a row; all else goes row by row.
+        match (loss.for_tiles(), gradient) {
+            (Some(loss), None) if coefficients.has_one_class_a_row() => {
+                let kernel = LossKernel::<_, _, false>::new(loss, coefficients, unreduced);
+                read_classes(scores, axis, &kernel, merge)?;
             }
-            Some(output) => {
-                let kernel = LossKernel::<_, _, true> {
-                    loss,
-                    coefficients,
-                    unreduced,
-                };
-                write_rows(&inputs, output, self.axis, &kernel, merge)?;
+            (Some(loss), Some(output)) if coefficients.has_one_class_a_row() => {
+                let kernel = LossKernel::<_, _, true>::new(loss, coefficients, unreduced);
+                write_classes(scores, output, axis, &kernel, merge)?;
+            }
+            (_, None) => {
+                let kernel = LossKernel::<_, _, false>::new(loss, coefficients, unreduced);
+                read_rows(std::array::from_ref(scores), axis, &kernel, merge)?;
+            }
+            (_, Some(output)) => {
+                let kernel = LossKernel::<_, _, true>::new(loss, coefficients, unreduced);
+                write_rows(std::array::from_ref(scores), output, axis, &kernel, merge)?;
             }
         }
         Ok(match self.reduction {

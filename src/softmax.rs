@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, LogSumExp, Softmax, SoftmaxVjp};
-use crate::lanes::{View, ViewMut, read_rows, reserved, write_rows};
+use crate::kernel::tile::TileKernel;
+use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_rows};
 
 /// Turns logits into probabilities along an axis.
 ///
@@ -74,7 +75,7 @@ pub fn softmax_into<T: Float, D: Dimension>(
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    map_rows(&[logits.into()], axis.0, &out.into(), &Softmax)
+    map_classes(&logits.into(), axis.0, &out.into(), &Softmax)
 }
 
 /// [`softmax`] in place: the logits are replaced by the result.
@@ -87,7 +88,7 @@ pub fn softmax_in_place<T: Float, D: Dimension>(
     axis: Axis,
 ) -> Result<()> {
     let out = ViewMut::from(logits);
-    map_rows(&[out.as_input()], axis.0, &out, &Softmax)
+    map_classes(&out.as_input(), axis.0, &out, &Softmax)
 }
 
 /// The logarithm of the [`softmax`] along an axis.
@@ -156,7 +157,7 @@ pub fn log_softmax_into<T: Float, D: Dimension>(
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    map_rows(&[logits.into()], axis.0, &out.into(), &LogSoftmax)
+    map_classes(&logits.into(), axis.0, &out.into(), &LogSoftmax)
 }
 
 /// [`log_softmax`] in place: the logits are replaced by the result.
@@ -169,7 +170,7 @@ pub fn log_softmax_in_place<T: Float, D: Dimension>(
     axis: Axis,
 ) -> Result<()> {
     let out = ViewMut::from(logits);
-    map_rows(&[out.as_input()], axis.0, &out, &LogSoftmax)
+    map_classes(&out.as_input(), axis.0, &out, &LogSoftmax)
 }
 
 /// The logarithm of the sum of exponentials along an axis.
@@ -380,15 +381,15 @@ pub fn log_softmax_vjp_into<T: Float, D: Dimension>(
 }
 
 /// A function of rows: checked and run.
-pub(crate) fn map_rows<T: Float, const K: usize>(
-    inputs: &[View<'_, T>; K],
+pub(crate) fn map_classes<T: Float>(
+    input: &View<'_, T>,
     axis: usize,
     out: &ViewMut<'_, T>,
-    kernel: &impl RowKernel<T, K, Total = ()>,
+    kernel: &impl TileKernel<T, Total = ()>,
 ) -> Result<()> {
-    inputs[0].check_axis(axis)?;
-    out.check_shape("out", inputs[0].shape(), "the input")?;
-    write_rows(inputs, out, axis, kernel, |()| ())
+    input.check_axis(axis)?;
+    out.check_shape("out", input.shape(), "the input")?;
+    write_classes(input, out, axis, kernel, |()| ())
 }
 
 /// A vector-Jacobian product: checked and run.
@@ -400,14 +401,16 @@ pub(crate) fn vjp<T: Float>(
     like: &'static str,
 ) -> Result<()> {
     crate::lanes::check_shape("cotangent", inputs[1].shape(), inputs[0].shape(), like)?;
-    map_rows(inputs, axis, out, kernel)
+    inputs[0].check_axis(axis)?;
+    out.check_shape("out", inputs[0].shape(), "the input")?;
+    write_rows(inputs, out, axis, kernel, |()| ())
 }
 
 /// The log-sum-exp of every row, in the order of the rows.
 pub(crate) fn logsumexp_rows<T: Float>(logits: &View<'_, T>, axis: usize) -> Result<Vec<T>> {
     logits.check_axis(axis)?;
     let mut values = reserved(logits.rows(axis).count())?;
-    read_rows(std::array::from_ref(logits), axis, &LogSumExp, |grain| {
+    read_classes(logits, axis, &LogSumExp, |grain| {
         values.extend(grain);
     })?;
     Ok(values)

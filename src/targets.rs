@@ -8,6 +8,8 @@ use ndarray::{ArrayView, ArrayView1, CowArray, Dimension, IxDyn};
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::{Coefficients, RowTarget};
+use crate::kernel::class_tile::IndexTargets;
+use crate::kernel::rows::ROWS;
 use crate::lanes::{Rows, View, check_shape, position};
 use crate::loss::Reduction;
 use crate::wide::Wide;
@@ -428,6 +430,36 @@ impl Coefficients for Plan<'_> {
                     all: scratch,
                     all_sum: sum,
                 })
+            }
+        }
+    }
+
+    fn has_one_class_a_row(&self) -> bool {
+        matches!(self.targets, Rowwise::Indices { .. }) && self.uniform.is_empty()
+    }
+
+    #[inline]
+    fn index_targets(&self, first: usize, rows: usize, targets: &mut IndexTargets) {
+        let Rowwise::Indices {
+            rows: indices,
+            ignored,
+        } = &self.targets
+        else {
+            return;
+        };
+        let mut classes = [0; ROWS];
+        indices.values(first, &mut classes[..rows]);
+        for row in 0..rows {
+            let weight = self.row_weight(first + row);
+            if weight == 0.0 || Some(classes[row]) == *ignored {
+                continue;
+            }
+            let class = classes[row] as usize;
+            let coefficient = self.sharpness * self.class_weight(class);
+            if coefficient != 0.0 || self.keep_empty {
+                targets.class[row] = class;
+                targets.coefficient[row] = coefficient;
+                targets.weight[row] = weight;
             }
         }
     }

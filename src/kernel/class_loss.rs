@@ -7,6 +7,7 @@
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
 use super::RowKernel;
+use super::class_tile::IndexTargets;
 use super::lane::Lane;
 use super::normalizer::Normalizer;
 use crate::float::Float;
@@ -40,6 +41,12 @@ pub(crate) trait Coefficients: Sync {
     /// `None` for a row that is left out.
     fn row<'a>(&'a self, row: usize, scratch: &'a mut Vec<f64>) -> Option<RowTarget<'a>>;
 
+    /// Whether each row's coefficients are those of one class, so that `index_targets` is there.
+    fn has_one_class_a_row(&self) -> bool;
+
+    /// The targets of `rows` rows from `first` on; lanes beyond them stay left out.
+    fn index_targets(&self, first: usize, rows: usize, targets: &mut IndexTargets);
+
     /// What a row's gradient is divided by: 0 if all gradients are 0.
     fn divisor(&self) -> Wide;
 }
@@ -62,6 +69,11 @@ pub(crate) trait ClassLoss<T: Float>: Sync {
         Wide::ZERO
     }
 
+    /// The loss as the one that is there for tiles.
+    fn for_tiles(&self) -> Option<&LogitsLoss> {
+        None
+    }
+
     /// Writes the gradient; `scale` is the sample weight over the divisor.
     fn gradient<S: Simd>(
         &self,
@@ -79,6 +91,16 @@ pub(crate) struct LossKernel<'a, L, C, const GRADIENT: bool> {
     pub(crate) coefficients: &'a C,
     /// Whether every row's loss is wanted, not just their sum.
     pub(crate) unreduced: bool,
+}
+
+impl<'a, L, C, const GRADIENT: bool> LossKernel<'a, L, C, GRADIENT> {
+    pub(crate) fn new(loss: &'a L, coefficients: &'a C, unreduced: bool) -> Self {
+        Self {
+            loss,
+            coefficients,
+            unreduced,
+        }
+    }
 }
 
 /// The losses of a grain.
@@ -214,6 +236,10 @@ pub(crate) struct LogitsLoss {
 
 impl<T: Float> ClassLoss<T> for LogitsLoss {
     type Row = Normalizer<T>;
+
+    fn for_tiles(&self) -> Option<&LogitsLoss> {
+        Some(self)
+    }
 
     #[inline(always)]
     fn read<S: Simd>(&self, simd: S, row: &[T]) -> Normalizer<T> {

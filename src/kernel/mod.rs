@@ -5,13 +5,16 @@
 
 pub(crate) mod binary;
 pub(crate) mod class_loss;
+pub(crate) mod class_tile;
 pub(crate) mod elementwise;
 pub(crate) mod lane;
 pub(crate) mod normalizer;
 pub(crate) mod predict;
+pub(crate) mod rows;
 pub(crate) mod softmax;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tile;
 
 use fearless_simd::Simd;
 

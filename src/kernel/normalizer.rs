@@ -42,14 +42,8 @@ impl<T: Float> Normalizer<T> {
     #[cold]
     #[inline(never)]
     fn not_finite(row: &[T]) -> Self {
-        let max = if row.iter().any(|x| x.to_f64().is_nan()) {
-            T::NAN
-        } else {
-            row.iter()
-                .fold(-T::INFINITY, |max, &x| if x > max { x } else { max })
-        };
         Self {
-            max,
+            max: not_finite_sum(row.iter().copied()),
             others: Wide::NAN,
             log_others: Wide::NAN,
         }
@@ -114,6 +108,20 @@ impl<S: Simd, T: Float> VectorMap<S, T, 1> for ShiftedExp<T> {
     ) -> [T::Vector<S>; N] {
         self.apply(x)
     }
+}
+
+/// The log-sum-exp of a row without a finite maximum or with a NaN.
+#[cold]
+#[inline(never)]
+pub(crate) fn not_finite_sum<T: Float>(row: impl Iterator<Item = T>) -> T {
+    row.fold(-T::INFINITY, |max, x| {
+        let replaced = x > max || x.to_f64().is_nan();
+        if replaced && !max.to_f64().is_nan() {
+            x
+        } else {
+            max
+        }
+    })
 }
 
 /// What is subtracted from a row before its exponentials, and what is left of the maximum: nothing

@@ -4,8 +4,11 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
-use super::normalizer::{Normalizer, write_softmax};
+use super::normalizer::{Normalizer, not_finite_sum, write_softmax};
+use super::rows::{Halves, ROWS};
+use super::tile::{Tile, TileKernel};
 use crate::float::Float;
+use crate::simd::Vector;
 use crate::simd::math::{Pair, exp_pair, nan_where_nan, two_sum};
 use crate::simd::reduce::ProductSum;
 use crate::simd::reduce::partial;
@@ -28,6 +31,38 @@ impl<T: Float> RowKernel<T, 1> for Softmax {
     ) {
         write_softmax(simd, lane);
     }
+}
+
+impl<T: Float> TileKernel<T> for Softmax {
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, (): &mut ()) {
+        let normalizers = tile.normalizers::<S, true>(simd);
+        let mut factors = Halves::new();
+        let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
+        for start in (0..ROWS).step_by(8) {
+            let top = normalizers.eight(simd, start).top_probability();
+            let factor = Pair {
+                high: top.high * back,
+                low: top.low * back,
+            };
+            factors.set_eight(start, factor);
+        }
+        tile.each_class(
+            simd,
+            &factors,
+            #[inline(always)]
+            |term, factor| multiple::<S, T>(term, factor),
+        );
+    }
+}
+
+/// `term * (factor.high + factor.low)`.
+#[inline(always)]
+pub(crate) fn multiple<S: Simd, T: Float>(
+    term: T::Vector<S>,
+    factor: Pair<T::Vector<S>>,
+) -> T::Vector<S> {
+    term.fused_mul_add(factor.high, term * factor.low)
 }
 
 /// `log p = x - lse`.
@@ -54,6 +89,24 @@ impl<T: Float> RowKernel<T, 1> for LogSoftmax {
     }
 }
 
+impl<T: Float> TileKernel<T> for LogSoftmax {
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, (): &mut ()) {
+        let normalizers = tile.normalizers::<S, false>(simd);
+        let mut sums = Halves::new();
+        for start in (0..ROWS).step_by(8) {
+            let sum = normalizers.eight(simd, start).log_sum_exp::<T>();
+            sums.set_eight(start, sum);
+        }
+        tile.each_class(
+            simd,
+            &sums,
+            #[inline(always)]
+            |x, sum| difference::<S, T>(x, sum),
+        );
+    }
+}
+
 /// The log-sum-exp of each row, rounded to the element type.
 pub(crate) struct LogSumExp;
 
@@ -71,6 +124,26 @@ impl<T: Float> RowKernel<T, 1> for LogSumExp {
     ) {
         let value = Normalizer::of(simd, lane.input()).log_sum_exp();
         total.push(T::from_f64(value.to_f64()));
+    }
+}
+
+impl<T: Float> TileKernel<T> for LogSumExp {
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut Vec<T>) {
+        let normalizers = tile.normalizers::<S, false>(simd);
+        let mut values = [T::ZERO; ROWS];
+        for start in (0..ROWS).step_by(8) {
+            let sum = normalizers.eight(simd, start).log_sum_exp::<T>();
+            for row in 0..8 {
+                values[start + row] = T::from_f64(sum.high[row] + sum.low[row]);
+            }
+        }
+        for (row, value) in values.iter_mut().enumerate().take(tile.rows) {
+            if value.to_f64().is_nan() {
+                *value = not_finite_sum(tile.row(row));
+            }
+        }
+        total.extend_from_slice(&values[..tile.rows]);
     }
 }
 
@@ -99,16 +172,24 @@ impl<S: Simd, T: Float> VectorMap<S, T, 1> for Difference<T> {
         _valid: usize,
     ) -> [T::Vector<S>; N] {
         for vector in &mut vectors {
-            let x = *vector;
-            let simd = x.token();
-            let difference = two_sum(x, T::Vector::<S>::splat(simd, -self.high));
-            let rest = difference.low - T::Vector::<S>::splat(simd, self.low);
-            let lowest = T::Vector::<S>::splat(simd, -T::INFINITY);
-            let infinite = difference.high.simd_eq(lowest);
-            *vector = infinite.select(lowest, difference.high + rest);
+            let c = |constant| T::Vector::<S>::splat(vector.token(), constant);
+            let sum = Pair {
+                high: c(self.high),
+                low: c(self.low),
+            };
+            *vector = difference::<S, T>(*vector, sum);
         }
         vectors
     }
+}
+
+/// `x - (sum.high + sum.low)`, `-inf` where `x` is.
+#[inline(always)]
+fn difference<S: Simd, T: Float>(x: T::Vector<S>, sum: Pair<T::Vector<S>>) -> T::Vector<S> {
+    let difference = two_sum(x, -sum.high);
+    let lowest = T::Vector::<S>::splat(x.token(), -T::INFINITY);
+    let infinite = difference.high.simd_eq(lowest);
+    infinite.select(lowest, difference.high + (difference.low - sum.low))
 }
 
 /// The gradient of softmax: `p * (g - sum(p * g))`.

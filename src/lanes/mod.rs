@@ -1,12 +1,14 @@
 //! The only place that knows axes, strides, scratch, splitting and rayon: it turns (views, axis,
-//! kernel) into calls of the kernel, row by row.
+//! kernel) into calls of the kernel, row by row or tile by tile.
 
 pub(crate) mod run;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tiles;
 pub(crate) mod view;
 
 #[cfg(feature = "python")]
 pub(crate) use run::PARALLEL;
 pub(crate) use run::{read_blocks, read_rows, reserved, write_blocks, write_rows};
+pub(crate) use tiles::{read_classes, write_classes};
 pub(crate) use view::{Rows, View, ViewMut, check_shape, position};

@@ -15,7 +15,7 @@ use crate::simd::level::Instructions;
 use crate::simd::{Task, dispatch, level};
 
 /// Elements of a grain: large enough to pay for handing it to a thread.
-const GRAIN: usize = 1 << 15;
+pub(super) const GRAIN: usize = 1 << 15;
 
 /// Fewer elements than this stay on the calling thread.
 pub(crate) const PARALLEL: usize = 1 << 16;
@@ -98,12 +98,12 @@ fn assert_one_shape<T>(inputs: &[View<'_, T>], shape: &[usize]) {
 /// All inputs, and the output if there is one, have the same number and lengths of rows. The
 /// output is writable, its rows overlap neither each other nor an input, but that it may be an
 /// input, element for element. A kernel that writes gets an output.
-unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
+pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     instructions: Instructions,
     inputs: &[Rows<'_, T>; K],
     output: Option<&Rows<'_, T>>,
     kernel: &Kernel,
-    mut merge: impl FnMut(Kernel::Total),
+    merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let (rows, elements) = (inputs[0].count(), inputs[0].elements());
     let rows_in_grain = (GRAIN / inputs[0].len().max(1)).max(1);
@@ -118,7 +118,16 @@ unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
         };
         dispatch(instructions, task)
     };
-    let grains = rows.div_ceil(rows_in_grain);
+    run_grains(rows.div_ceil(rows_in_grain), elements, grain, merge)
+}
+
+/// Runs grains, in parallel where there are elements enough; `merge` gets their totals in order.
+pub(super) fn run_grains<T: Float, Total: Send>(
+    grains: usize,
+    elements: usize,
+    grain: impl Fn(usize, &mut Scratch<T>) -> Total + Sync,
+    merge: impl FnMut(Total),
+) -> Result<()> {
     if grains > 1 && elements >= PARALLEL {
         let mut totals = reserved(grains)?;
         (0..grains)
@@ -128,7 +137,9 @@ unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
         totals.into_iter().for_each(merge);
     } else {
         let mut scratch = Scratch::default();
-        (0..grains).for_each(|index| merge(grain(index, &mut scratch)));
+        (0..grains)
+            .map(|index| grain(index, &mut scratch))
+            .for_each(merge);
     }
     Ok(())
 }
@@ -145,7 +156,7 @@ pub(crate) fn reserved<T>(elements: usize) -> Result<Vec<T>> {
 }
 
 /// Memory that a thread reuses from grain to grain.
-struct Scratch<T> {
+pub(super) struct Scratch<T> {
     /// Rows that lie scattered in memory are gathered here, one buffer for each input and one for
     /// the output.
     rows: Vec<Vec<T>>,
@@ -160,6 +171,30 @@ impl<T> Default for Scratch<T> {
             kernel: Vec::new(),
         }
     }
+}
+
+impl<T: Float> Scratch<T> {
+    /// Two buffers.
+    pub(super) fn buffers(&mut self) -> [&mut Vec<T>; 2] {
+        self.rows.resize(self.rows.len().max(2), Vec::new());
+        let [first, second, ..] = self.rows.as_mut_slice() else {
+            unreachable!("there are at least two")
+        };
+        [first, second]
+    }
+}
+
+/// Bytes that vectors are best aligned to: a cache line.
+const LINE: usize = 64;
+
+/// So many elements of a buffer, from the start of a cache line on.
+pub(super) fn aligned<T: Float>(buffer: &mut Vec<T>, elements: usize) -> &mut [T] {
+    buffer.resize(elements + LINE / size_of::<T>(), T::ZERO);
+    let start = buffer
+        .as_ptr()
+        .align_offset(LINE)
+        .min(LINE / size_of::<T>());
+    &mut buffer[start..start + elements]
 }
 
 struct Grain<'a, 'b, T, Kernel, const K: usize> {

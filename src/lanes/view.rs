@@ -269,6 +269,25 @@ impl<T> Rows<'_, T> {
         }
     }
 
+    /// How many rows from the first of a run on lie side by side, so that class after class is
+    /// contiguous; every run is as long.
+    pub(crate) fn side_by_side(&self) -> usize {
+        match self.outer.last() {
+            Some(&(size, 1)) => size,
+            _ => 1,
+        }
+    }
+
+    /// Whether all elements lie one behind the other, row after row.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        let rows_follow = match self.outer.as_slice() {
+            [] => true,
+            [(_, stride)] => *stride == self.len as isize,
+            _ => false,
+        };
+        rows_follow && (self.stride == 1 || self.len == 1)
+    }
+
     /// The first element of a row.
     #[inline(always)]
     pub(crate) fn pointer(&self, row: usize) -> *const T {
@@ -297,6 +316,15 @@ impl<T: Copy> Rows<'_, T> {
         debug_assert!(row < self.count() && self.len > 0);
         // SAFETY: the row exists and holds an element.
         unsafe { *self.pointer(row) }
+    }
+
+    /// The first elements of rows from `first` on.
+    #[inline(always)]
+    pub(crate) fn values(&self, first: usize, out: &mut [T]) {
+        assert!(first + out.len() <= self.count() && self.len > 0);
+        for (index, value) in out.iter_mut().enumerate() {
+            *value = self.value(first + index);
+        }
     }
 
     /// One element of a row.

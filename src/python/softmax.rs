@@ -9,17 +9,10 @@ use crate::elementwise::map_elements;
 use crate::kernel::RowKernel;
 use crate::kernel::elementwise::{LogSigmoid, Sigmoid, Softplus, VectorFunction};
 use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, Softmax, SoftmaxVjp};
-use crate::softmax::{logsumexp_rows, map_rows, vjp};
+use crate::kernel::tile::TileKernel;
+use crate::softmax::{logsumexp_rows, map_classes, vjp};
 
 type Object<'py> = Bound<'py, PyAny>;
-
-/// A kernel of `K` inputs for either element type.
-trait AnyKernel<const K: usize>: RowKernel<f32, K, Total = ()> + RowKernel<f64, K, Total = ()> {}
-
-impl<const K: usize, Kernel> AnyKernel<K> for Kernel where
-    Kernel: RowKernel<f32, K, Total = ()> + RowKernel<f64, K, Total = ()>
-{
-}
 
 #[doc = include_str!("docs/softmax.rst")]
 #[pyfunction]
@@ -121,7 +114,7 @@ fn rows<'py>(
     x: &Object<'py>,
     axis: AxisArgument,
     out: Option<&Object<'py>>,
-    kernel: &impl AnyKernel<1>,
+    kernel: &(impl TileKernel<f32, Total = ()> + TileKernel<f64, Total = ()>),
 ) -> PyResult<Object<'py>> {
     let py = x.py();
     with_dtype!(Scores::new(x, "x")?, x => {
@@ -129,7 +122,7 @@ fn rows<'py>(
         let output = Output::new(out, &x)?;
         let x = output.separate(x)?;
         let (view, target) = (array::view(&x), output.view());
-        run(py, view.len(), || map_rows(&[view], axis, &target, kernel))?;
+        run(py, view.len(), || map_classes(&view, axis, &target, kernel))?;
         output.finish()
     })
 }
@@ -140,7 +133,7 @@ fn products<'py>(
     cotangent: &Object<'py>,
     axis: AxisArgument,
     out: Option<&Object<'py>>,
-    kernel: &impl AnyKernel<2>,
+    kernel: &(impl RowKernel<f32, 2, Total = ()> + RowKernel<f64, 2, Total = ()>),
 ) -> PyResult<Object<'py>> {
     let py = values.py();
     with_dtype!(Scores::new(values, name)?, values => {

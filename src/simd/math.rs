@@ -7,7 +7,9 @@
 //! `x = n ln(2) + r` is exact but for one rounding of `r`, whereas `x - max` rounds before the
 //! exponential magnifies it. `2^(n - M)` then scales the result, so nothing overflows.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x2, f64x8, mask64x8};
+use fearless_simd::{
+    ExtractToken, Select, Simd, SimdBase, SimdFloat, SimdMask, f64x2, f64x8, mask64x8,
+};
 
 use super::{Vector, inlined_if_short};
 use crate::float::{Float, Format};
@@ -244,6 +246,32 @@ impl<T: Float> ScaledExp<T> {
     }
 }
 
+/// `e^(x - max) 2^lift` for `x <= max`, error below 1 ulp; 0 where that is nothing beside 1, however
+/// often. The difference is not rounded.
+#[inline(always)]
+pub(crate) fn exp_difference<S: Simd, V: Vector<S>>(x: V, max: V) -> V {
+    inlined_if_short(
+        x.token(),
+        #[inline(always)]
+        || {
+            let f = format::<S, V>();
+            let simd = x.token();
+            let c = |constant| V::splat(simd, constant);
+            let difference = two_sum(x, -max);
+            let magic = f.magic + f.exponent_bias + V::Element::from_f64(f.sum_lift);
+            let biased = difference.high.fused_mul_add(c(f.log2_e), c(magic));
+            let n = biased - c(magic);
+            let r = n.fused_mul_add(c(-f.ln_2_high), difference.high);
+            let t = r + n.fused_mul_add(c(-f.ln_2_low), difference.low);
+            let value = exp_reduced(t) * power_of_two(biased);
+            let negligible = difference
+                .high
+                .simd_lt(c(V::Element::from_f64(f.negligible)));
+            negligible.select(c(V::Element::ZERO), value)
+        },
+    )
+}
+
 /// `e^(x.high + x.low)` to half an ulp where the result is normal; within 1 ulp below.
 #[inline(always)]
 pub(crate) fn exp_pair<S: Simd, V: Vector<S>>(x: Pair<V>) -> Pair<V> {
@@ -368,6 +396,58 @@ pub(crate) fn log1p_pair<S: Simd, V: Vector<S>>(e: Pair<V>) -> Pair<V> {
     Pair {
         high: linear.select(e.high, log.high),
         low: linear.select(e.low, log.low),
+    }
+}
+
+/// `log(1 + e)` for `e >= 0`, relative error below `2^-50`: more than results of 24 bits need.
+#[inline(always)]
+pub(crate) fn log1p<S: Simd>(e: f64x8<S>) -> f64x8<S> {
+    inlined_if_short(
+        e.token(),
+        #[inline(always)]
+        || {
+            let f = <f64 as Float>::FORMAT;
+            let simd = e.token();
+            let c = |constant| f64x8::splat(simd, constant);
+            // 1 + e = 2^k (1 + fraction), with 1 + fraction from 0.75 to 1.5; where k is 0 the
+            // fraction is e itself, however small.
+            let biased = ((e + c(1.0)).to_bits() + f.three_quarters_gap) >> f.significand_bits;
+            let k = f64x8::from_bits(biased | f.integer_limit_bits)
+                - c(f.integer_limit)
+                - c(f.exponent_bias);
+            let back = power_of_two(c(f.magic + f.exponent_bias) - k);
+            let fraction = e.fused_mul_add(back, back - c(1.0));
+            let s = fraction / (fraction + c(2.0));
+            let z = s * s;
+            let tail = (polynomial(z, f.log) * z).fused_mul_add(s, k * c(f.ln_2_low));
+            k.fused_mul_add(c(f.ln_2_high), (s + s) + tail)
+        },
+    )
+}
+
+/// `a / b`, error below `2^-100` where nothing overflows.
+#[inline(always)]
+pub(crate) fn quotient<S: Simd>(a: Pair<f64x8<S>>, b: Pair<f64x8<S>>) -> Pair<f64x8<S>> {
+    let inverse = f64x8::splat(a.high.token(), 1.0) / b.high;
+    let high = a.high * inverse;
+    let rest = (-high).fused_mul_add(b.high, a.high) + a.low;
+    let rest = (-high).fused_mul_add(b.low, rest);
+    ordered_sum(high, rest * inverse)
+}
+
+/// `a * b`, error below `2^-100`.
+#[inline(always)]
+pub(crate) fn product<S: Simd>(a: Pair<f64x8<S>>, b: Pair<f64x8<S>>) -> Pair<f64x8<S>> {
+    let high = a.high * b.high;
+    let low = a.high.fused_mul_add(b.high, -high);
+    let low = a
+        .low
+        .fused_mul_add(b.high, a.high.fused_mul_add(b.low, low));
+    let sum = ordered_sum(high, low);
+    let finite = high.abs().simd_lt(f64::INFINITY);
+    Pair {
+        high: finite.select(sum.high, high),
+        low: finite.select(sum.low, f64x8::splat(high.token(), 0.0)),
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod math;
 pub(crate) mod reduce;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transpose;
 
 pub(crate) use level::{Task, dispatch, level};
 

@@ -3,11 +3,12 @@
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
 use super::Vector;
-use super::math::two_sum;
+use super::math::{Pair, ordered_sum, two_sum};
 use crate::float::Float;
 use crate::wide::Wide;
 
 /// The sum of a row's exponentials: in `f64` lanes for `f32`, in compensated lanes for `f64`.
+#[derive(Clone, Copy)]
 pub(crate) struct TermSum<S: Simd> {
     sums: [f64x8<S>; 2],
 }
@@ -35,6 +36,19 @@ impl<S: Simd> TermSum<S> {
                 *second += sum.low;
             }
             _ => unreachable!("a vector widens to one or two"),
+        }
+    }
+
+    /// The sums of eight lanes, each by itself.
+    #[inline(always)]
+    pub(crate) fn eight_lanes<T: Float>(&self, part: usize) -> Pair<f64x8<S>> {
+        let [first, second] = self.sums;
+        if T::LANES == 8 {
+            ordered_sum(first, second)
+        } else {
+            let high = if part == 0 { first } else { second };
+            let low = f64x8::splat(high.token(), 0.0);
+            Pair { high, low }
         }
     }
 

@@ -1,0 +1,233 @@
+//! Cross entropy of a tile of logits with class indices as targets.
+//!
+//! The formulas are those of `class_loss`, for eight rows at a time.
+
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
+
+use super::class_loss::{Coefficients, LogitsLoss, LossKernel, LossTotal};
+use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
+use super::softmax::multiple;
+use super::tile::{Tile, TileKernel};
+use crate::float::Float;
+use crate::simd::Vector;
+use crate::simd::math::{Pair, product, quotient, two_sum};
+use crate::simd::reduce::ProductSum;
+use crate::wide::Wide;
+
+/// The targets of up to 64 rows: a class and its coefficient for each, and the sample weight, 0 for
+/// a row that is left out.
+pub(crate) struct IndexTargets {
+    pub(crate) class: [usize; ROWS],
+    pub(crate) coefficient: PerRow,
+    pub(crate) weight: PerRow,
+}
+
+impl IndexTargets {
+    pub(crate) fn left_out() -> Self {
+        Self {
+            class: [0; ROWS],
+            coefficient: [0.0; ROWS],
+            weight: [0.0; ROWS],
+        }
+    }
+
+    /// The tile's elements at the targets.
+    #[inline(always)]
+    fn of<T: Float>(&self, tile: &Tile<'_, T>) -> PerRow {
+        let mut elements = [0.0; ROWS];
+        for (row, element) in elements.iter_mut().enumerate() {
+            *element = tile.elements[self.class[row] * ROWS + row].to_f64();
+        }
+        elements
+    }
+}
+
+impl<T, C, const GRADIENT: bool> TileKernel<T> for LossKernel<'_, LogitsLoss, C, GRADIENT>
+where
+    T: Float,
+    C: Coefficients,
+{
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut LossTotal<T>) {
+        let mut targets = IndexTargets::left_out();
+        self.coefficients
+            .index_targets(tile.first, tile.rows, &mut targets);
+        let logits = targets.of(tile);
+        let normalizers = tile.normalizers::<S, GRADIENT>(simd);
+        let mut sum = ProductSum::new(simd);
+        let mut losses = [0.0; ROWS];
+        for start in (0..ROWS).step_by(8) {
+            let rows = normalizers.eight(simd, start);
+            let terms = self.terms::<S, T>(&rows, load(simd, &logits, start), &targets, start);
+            if self.unreduced {
+                store(value(&terms), &mut losses, start);
+            } else {
+                for (cost, weight) in terms {
+                    sum.add(cost.high, weight);
+                    sum.add(cost.low, weight);
+                }
+            }
+        }
+        if self.unreduced {
+            total
+                .rows
+                .extend(losses[..tile.rows].iter().map(|&loss| T::from_f64(loss)));
+        } else {
+            total.sum += sum.total();
+        }
+        if GRADIENT {
+            let divisor = self.coefficients.divisor();
+            if divisor.high == 0.0 {
+                tile.elements.fill(T::ZERO);
+                return;
+            }
+            let mut factors = Halves::new();
+            let mut entries = [0.0; ROWS];
+            let terms = targets.of(tile);
+            for start in (0..ROWS).step_by(8) {
+                let rows = Gradient {
+                    rows: normalizers.eight(simd, start),
+                    logit: load(simd, &logits, start),
+                    term: load(simd, &terms, start),
+                    coefficient: load(simd, &targets.coefficient, start),
+                    weight: load(simd, &targets.weight, start),
+                };
+                let (factor, entry) = rows.evaluate::<T>(self.loss.z_loss, divisor);
+                factors.set_eight(start, factor);
+                store(entry, &mut entries, start);
+            }
+            write_gradient(simd, tile, &factors);
+            for row in 0..tile.rows {
+                if targets.coefficient[row] != 0.0 {
+                    let place = targets.class[row] * ROWS + row;
+                    tile.elements[place] = T::from_f64(entries[row]);
+                }
+            }
+        }
+    }
+}
+
+/// `term * factor` less the lift of the terms, 0 where the factor is.
+#[inline(always)]
+fn write_gradient<S: Simd, T: Float>(simd: S, tile: &mut Tile<'_, T>, factors: &Halves<T>) {
+    let back = T::Vector::<S>::splat(simd, T::from_f64(T::FORMAT.sum_lift_factor.recip()));
+    let zero = T::Vector::<S>::splat(simd, T::ZERO);
+    tile.each_class(
+        simd,
+        factors,
+        #[inline(always)]
+        |term, factor| {
+            let result = multiple::<S, T>(term, factor) * back;
+            factor.high.simd_eq(zero).select(zero, result)
+        },
+    );
+}
+
+impl<C: Coefficients, const GRADIENT: bool> LossKernel<'_, LogitsLoss, C, GRADIENT> {
+    /// What the losses of eight rows add up from: costs and their weights.
+    #[inline(always)]
+    fn terms<S: Simd, T: Float>(
+        &self,
+        rows: &EightRows<S>,
+        logits: f64x8<S>,
+        targets: &IndexTargets,
+        start: usize,
+    ) -> [(Pair<f64x8<S>>, f64x8<S>); 2] {
+        let simd = logits.token();
+        let zero = f64x8::splat(simd, 0.0);
+        let weight = load(simd, &targets.weight, start);
+        let coefficient = load(simd, &targets.coefficient, start) * weight;
+        let nothing = Pair {
+            high: zero,
+            low: zero,
+        };
+        let only = |wanted: f64x8<S>, cost: Pair<f64x8<S>>| {
+            let unwanted = wanted.simd_eq(zero);
+            Pair {
+                high: unwanted.select(zero, cost.high),
+                low: unwanted.select(zero, cost.low),
+            }
+        };
+        let cost = only(coefficient, rows.cost::<T>(logits));
+        if self.loss.z_loss == 0.0 {
+            return [(cost, coefficient), (nothing, zero)];
+        }
+        let lse = rows.log_sum_exp::<T>();
+        let z_weight = f64x8::splat(simd, self.loss.z_loss) * weight;
+        [
+            (cost, coefficient),
+            (only(z_weight, product(lse, lse)), z_weight),
+        ]
+    }
+}
+
+/// The sum of two products, rounded once or twice.
+#[inline(always)]
+fn value<S: Simd>(terms: &[(Pair<f64x8<S>>, f64x8<S>); 2]) -> f64x8<S> {
+    let [(first, a), (second, b)] = *terms;
+    let low = first.low * a + second.low * b;
+    first
+        .high
+        .fused_mul_add(a, second.high.fused_mul_add(b, low))
+}
+
+/// What the gradient of eight rows is made of.
+struct Gradient<S: Simd> {
+    rows: EightRows<S>,
+    /// The logit of the target.
+    logit: f64x8<S>,
+    /// Its exponential, lifted.
+    term: f64x8<S>,
+    coefficient: f64x8<S>,
+    weight: f64x8<S>,
+}
+
+impl<S: Simd> Gradient<S> {
+    /// What the terms of a row are multiplied by, and the entry of the target: with
+    /// `G = a + 2 z_loss lse`, `scale G p` and `scale (G p - a)`, the latter from `1 - p` where that
+    /// is the smaller of the two.
+    #[inline(always)]
+    fn evaluate<T: Float>(&self, z_loss: f64, divisor: Wide) -> (Pair<f64x8<S>>, f64x8<S>) {
+        let simd = self.logit.token();
+        let c = |constant| f64x8::splat(simd, constant);
+        let (zero, one) = (c(0.0), c(1.0));
+        let exact = |high| Pair { high, low: zero };
+        let divisor = Pair {
+            high: c(divisor.high),
+            low: c(divisor.low),
+        };
+        let scale = quotient(exact(self.weight), divisor);
+
+        let mut common = exact(self.coefficient);
+        if z_loss != 0.0 {
+            let lse = self.rows.log_sum_exp::<T>();
+            let slope = product(lse, exact(c(2.0 * z_loss)));
+            let sum = two_sum(slope.high, self.coefficient);
+            common = Pair {
+                high: sum.high,
+                low: sum.low + slope.low,
+            };
+        }
+        let top = self.rows.top_probability();
+        let factor = product(product(common, scale), top);
+
+        let lift = c(T::FORMAT.sum_lift_factor.recip());
+        let p = product(top, exact(self.term * lift));
+        let rest = self.rows.top_complement();
+        let is_top = self.logit.simd_eq(self.rows.max);
+        let complement = is_top.select(rest.high, (one - p.high) - p.low);
+        let complement_low = is_top.select(rest.low, zero);
+        let less = (common.high - self.coefficient) + common.low;
+        let from_complement = less - (common.high * complement + common.high * complement_low);
+        let from_p = common.high.fused_mul_add(p.high, -self.coefficient);
+        let entry = complement.simd_lt(c(0.5)).select(from_complement, from_p);
+        let entry = entry.fused_mul_add(scale.high, entry * scale.low);
+
+        let left_out = self.weight.simd_eq(zero);
+        let factor = Pair {
+            high: left_out.select(zero, factor.high),
+            low: left_out.select(zero, factor.low),
+        };
+        (factor, left_out.select(zero, entry))
+    }
+}

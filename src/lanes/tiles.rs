@@ -1,0 +1,294 @@
+//! Runs a kernel over the classes of an array: the choice between rows one at a time and tiles of
+//! rows, and the way of tiles between arrays of any strides and the kernel.
+
+use std::ops::Range;
+
+use fearless_simd::Simd;
+
+use super::run::{GRAIN, Scratch, aligned, run, run_grains};
+use super::view::{Rows, View, ViewMut};
+use crate::error::Result;
+use crate::float::Float;
+use crate::kernel::tile::{Tile, TileKernel};
+use crate::simd::level::Instructions;
+use crate::simd::transpose::{ROWS, to_columns, to_rows};
+use crate::simd::{Task, dispatch, level};
+
+/// Up to so many classes, a row at a time leaves vectors too empty, or takes too long to start.
+const FEW_CLASSES: usize = 128;
+
+/// Rows that lie side by side are tiled up to so many classes: the tile is to stay in the cache.
+const MOST_CLASSES: usize = 8192;
+
+/// Fewer rows than these, or than these side by side, would leave a tile too empty.
+const FEW_ROWS: usize = 8;
+
+/// Runs a kernel over the classes of the input along an axis for what it adds up to; `merge` gets
+/// the grains' totals in order.
+pub(crate) fn read_classes<T: Float, Kernel: TileKernel<T>>(
+    input: &View<'_, T>,
+    axis: usize,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    // SAFETY: nothing is written.
+    unsafe { run_classes(instructions, &input.rows(axis), None, kernel, merge) }
+}
+
+/// Runs a kernel over the classes of the input along an axis, writing the output.
+pub(crate) fn write_classes<T: Float, Kernel: TileKernel<T>>(
+    input: &View<'_, T>,
+    output: &ViewMut<'_, T>,
+    axis: usize,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    assert!(input.shape() == output.shape());
+    let (input, output) = (input.rows(axis), output.rows(axis));
+    // SAFETY: arrays of one shape have equal rows; a `ViewMut` is writable, its elements are
+    // distinct, and it overlaps the input at most element for element.
+    unsafe { run_classes(instructions, &input, Some(&output), kernel, merge) }
+}
+
+/// Runs a kernel over all rows, in tiles where that is faster. The choice depends on shape and
+/// strides alone.
+///
+/// # Safety
+/// As for [`run`].
+unsafe fn run_classes<T: Float, Kernel: TileKernel<T>>(
+    instructions: Instructions,
+    input: &Rows<'_, T>,
+    output: Option<&Rows<'_, T>>,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let Some(tiling) = Tiling::of(input, output) else {
+        // SAFETY: promised by the caller.
+        return unsafe {
+            run(
+                instructions,
+                std::array::from_ref(input),
+                output,
+                kernel,
+                merge,
+            )
+        };
+    };
+    let tiles_in_grain = (GRAIN / (ROWS * input.len())).max(1);
+    let tiles = tiling.tiles();
+    let grain = |index: usize, scratch: &mut Scratch<T>| {
+        let first = index * tiles_in_grain;
+        let task = TileGrain {
+            input,
+            output,
+            kernel,
+            tiling,
+            tiles: first..tiles.min(first + tiles_in_grain),
+            scratch,
+        };
+        dispatch(instructions, task)
+    };
+    run_grains(
+        tiles.div_ceil(tiles_in_grain),
+        input.elements(),
+        grain,
+        merge,
+    )
+}
+
+/// How rows fall into tiles: runs of rows, each cut into tiles of its own.
+#[derive(Clone, Copy)]
+struct Tiling {
+    rows: usize,
+    run: usize,
+}
+
+impl Tiling {
+    /// `None` if rows are to be taken one at a time.
+    fn of<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> Option<Self> {
+        let (rows, classes) = (input.count(), input.len());
+        if rows < FEW_ROWS || classes == 0 {
+            return None;
+        }
+        let shortest = |run: usize, rows: &Rows<'_, T>| match Layout::of(rows) {
+            Layout::SideBySide => run.min(rows.side_by_side()),
+            _ => run,
+        };
+        let run = output.into_iter().fold(shortest(rows, input), shortest);
+        let apart = matches!(Layout::of(input), Layout::SideBySide);
+        let most = if apart { MOST_CLASSES } else { FEW_CLASSES };
+        (classes <= most).then_some(Self { rows, run })
+    }
+
+    fn tiles(self) -> usize {
+        self.rows / self.run * self.run.div_ceil(ROWS)
+    }
+
+    /// The rows of a tile.
+    fn rows_of(self, tile: usize) -> Range<usize> {
+        let tiles_in_run = self.run.div_ceil(ROWS);
+        let run = tile / tiles_in_run * self.run;
+        let first = tile % tiles_in_run * ROWS;
+        run + first..run + self.run.min(first + ROWS)
+    }
+}
+
+/// How the rows of a tile lie in memory.
+#[derive(Clone, Copy)]
+enum Layout {
+    /// Row behind row.
+    Contiguous,
+    /// Each class contiguous, over a run of rows.
+    SideBySide,
+    /// Any other way.
+    Scattered,
+}
+
+impl Layout {
+    fn of<T>(rows: &Rows<'_, T>) -> Self {
+        if rows.is_contiguous() {
+            Self::Contiguous
+        } else if rows.side_by_side() >= FEW_ROWS {
+            Self::SideBySide
+        } else {
+            Self::Scattered
+        }
+    }
+}
+
+struct TileGrain<'a, 'b, T, Kernel> {
+    input: &'a Rows<'b, T>,
+    output: Option<&'a Rows<'b, T>>,
+    kernel: &'a Kernel,
+    tiling: Tiling,
+    tiles: Range<usize>,
+    scratch: &'a mut Scratch<T>,
+}
+
+impl<T: Float, Kernel: TileKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
+    type Output = Kernel::Total;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Kernel::Total {
+        let mut total = Kernel::Total::default();
+        let elements = self.input.len() * ROWS;
+        let [tile, spare] = self.scratch.buffers();
+        let (tile, spare) = (aligned(tile, elements), aligned(spare, elements));
+        for index in self.tiles {
+            let rows = self.tiling.rows_of(index);
+            load(simd, self.input, rows.clone(), tile, spare);
+            let mut numbered = Tile {
+                elements: tile,
+                first: rows.start,
+                rows: rows.len(),
+            };
+            self.kernel.tile(simd, &mut numbered, &mut total);
+            if let Some(output) = self.output {
+                // SAFETY: `run_classes`'s caller promises that the output is writable, and no
+                // other tile holds these rows.
+                unsafe { store(simd, output, rows, tile, spare) };
+            }
+        }
+        total
+    }
+}
+
+/// Fills a tile with rows.
+#[inline(always)]
+fn load<S: Simd, T: Float>(
+    simd: S,
+    from: &Rows<'_, T>,
+    rows: Range<usize>,
+    tile: &mut [T],
+    spare: &mut [T],
+) {
+    let (start, count) = (from.pointer(rows.start), rows.len());
+    match Layout::of(from) {
+        Layout::Contiguous if count == ROWS => {
+            // SAFETY: so many rows lie one behind the other.
+            let elements = unsafe { std::slice::from_raw_parts(start, tile.len()) };
+            to_columns(simd, Some(elements), tile, spare);
+        }
+        Layout::Contiguous => {
+            let len = count * from.len();
+            // SAFETY: as above.
+            let elements = unsafe { std::slice::from_raw_parts(start, len) };
+            spare[..len].copy_from_slice(elements);
+            to_columns(simd, None, tile, spare);
+        }
+        Layout::SideBySide => {
+            for (class, to) in tile.chunks_exact_mut(ROWS).enumerate() {
+                let class = start.wrapping_offset(class as isize * from.stride());
+                // SAFETY: the elements of a class lie one behind the other.
+                let elements = unsafe { std::slice::from_raw_parts(class, count) };
+                copy(elements, to);
+            }
+        }
+        Layout::Scattered => {
+            for (lane, row) in rows.enumerate() {
+                let start = from.pointer(row);
+                for (class, to) in tile[lane..].iter_mut().step_by(ROWS).enumerate() {
+                    // SAFETY: the row holds an element for each class.
+                    *to = unsafe { *start.wrapping_offset(class as isize * from.stride()) };
+                }
+            }
+        }
+    }
+}
+
+/// Writes the rows of a tile.
+///
+/// # Safety
+/// The rows exist, and are writable by this thread alone.
+#[inline(always)]
+unsafe fn store<S: Simd, T: Float>(
+    simd: S,
+    to: &Rows<'_, T>,
+    rows: Range<usize>,
+    tile: &mut [T],
+    spare: &mut [T],
+) {
+    let (start, count) = (to.pointer(rows.start).cast_mut(), rows.len());
+    match Layout::of(to) {
+        Layout::Contiguous if count == ROWS => {
+            // SAFETY: so many rows lie one behind the other, and the caller promises the rest.
+            let elements = unsafe { std::slice::from_raw_parts_mut(start, tile.len()) };
+            to_rows(simd, tile, Some(elements), spare);
+        }
+        Layout::Contiguous => {
+            let len = count * to.len();
+            to_rows(simd, tile, None, spare);
+            // SAFETY: as above.
+            let elements = unsafe { std::slice::from_raw_parts_mut(start, len) };
+            elements.copy_from_slice(&spare[..len]);
+        }
+        Layout::SideBySide => {
+            for (class, from) in tile.chunks_exact(ROWS).enumerate() {
+                let class = start.wrapping_offset(class as isize * to.stride());
+                // SAFETY: the elements of a class lie one behind the other.
+                let elements = unsafe { std::slice::from_raw_parts_mut(class, count) };
+                copy(&from[..count], elements);
+            }
+        }
+        Layout::Scattered => {
+            for (lane, row) in rows.enumerate() {
+                let start = to.pointer(row).cast_mut();
+                for (class, &from) in tile[lane..].iter().step_by(ROWS).enumerate() {
+                    // SAFETY: the row holds an element for each class.
+                    unsafe { *start.wrapping_offset(class as isize * to.stride()) = from };
+                }
+            }
+        }
+    }
+}
+
+/// Copies up to as many elements as a tile has rows; of a full tile without a call.
+#[inline(always)]
+fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    match (from.first_chunk::<ROWS>(), to.first_chunk_mut::<ROWS>()) {
+        (Some(from), Some(to)) => *to = *from,
+        _ => to[..from.len()].copy_from_slice(from),
+    }
+}
