@@ -5,6 +5,7 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn};
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
+use crate::kernel::index_loss::IndexLossKernel;
 use crate::lanes::{
     View, ViewMut, position, read_classes, read_rows, reserved, write_classes, write_rows,
 };
@@ -238,10 +239,12 @@ impl<T: Float> ClassLossCall<'_, T> {
         match (loss.for_tiles(), gradient) {
             (Some(loss), None) if coefficients.has_one_class_a_row() => {
                 let kernel = LossKernel::<_, _, false>::new(loss, coefficients, unreduced);
+                let kernel = IndexLossKernel(kernel);
                 read_classes(scores, axis, &kernel, merge)?;
             }
             (Some(loss), Some(output)) if coefficients.has_one_class_a_row() => {
                 let kernel = LossKernel::<_, _, true>::new(loss, coefficients, unreduced);
+                let kernel = IndexLossKernel(kernel);
                 write_classes(scores, output, axis, &kernel, merge)?;
             }
             (_, None) => {

@@ -3,15 +3,16 @@
 //!
 //! Everything about targets is checked here, before a loss reads or writes anything.
 
+use fearless_simd::{Select, Simd, SimdBase, f64x8};
 use ndarray::{ArrayView, ArrayView1, CowArray, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::{Coefficients, RowTarget};
-use crate::kernel::class_tile::IndexTargets;
-use crate::kernel::rows::ROWS;
-use crate::lanes::{Rows, View, check_shape, position};
+use crate::kernel::index_loss::IndexTargets;
+use crate::lanes::{Rows, ValueKernel, View, check_shape, position, read_values};
 use crate::loss::Reduction;
+use crate::simd::reduce::ProductSum;
 use crate::wide::Wide;
 
 mod sealed {
@@ -274,6 +275,8 @@ enum Rowwise<'a> {
     Indices {
         rows: Rows<'a, i64>,
         ignored: Option<i64>,
+        /// Rows that are not ignored.
+        kept: usize,
     },
     Soft(Box<dyn SoftRows + 'a>),
 }
@@ -335,39 +338,49 @@ impl<'a> Plan<'a> {
             divisor: Wide::new(1.0),
         };
         if options.reduction == Reduction::Mean {
-            plan.divisor = plan.mean_divisor(indices_shape.iter().product());
+            plan.divisor = plan.mean_divisor(indices_shape.iter().product())?;
         }
         Ok(plan)
     }
 
     /// What the sum of the losses is divided by for their mean.
-    fn mean_divisor(&self, rows: usize) -> Wide {
-        let mut block = [0.0; 256];
-        (0..rows).fold(Wide::ZERO, |sum, row| {
-            let weight = self.row_weight(row);
-            if weight == 0.0 {
-                return sum;
+    fn mean_divisor(&self, rows: usize) -> Result<Wide> {
+        match &self.targets {
+            Rowwise::Indices { kept, .. }
+                if self.weight.is_none() && self.sample_weight.is_none() =>
+            {
+                Ok(Wide::new(*kept as f64))
             }
-            match &self.targets {
-                Rowwise::Indices { rows, ignored } => match rows.value(row) {
-                    index if Some(index) == *ignored => sum,
-                    index => sum + Wide::product(weight, self.class_weight(index as usize)),
-                },
-                Rowwise::Soft(soft) => {
-                    let mut starts = (0..self.classes).step_by(block.len());
-                    let kept = starts.any(|start| {
-                        let block = &mut block[..256.min(self.classes - start)];
-                        self.fill_soft(soft.as_ref(), row, start, block);
-                        block.iter().any(|&a| a != 0.0)
-                    });
-                    if kept || self.keep_empty {
-                        sum + Wide::new(weight)
-                    } else {
-                        sum
-                    }
+            Rowwise::Indices { rows, .. } => {
+                let mut sum = Wide::ZERO;
+                read_values(rows, &WeightSum(self), |grain| sum += grain)?;
+                Ok(sum)
+            }
+            Rowwise::Soft(soft) => Ok((0..rows).fold(Wide::ZERO, |sum, row| {
+                let weight = self.row_weight(row);
+                if weight != 0.0 && (self.keep_empty || self.has_soft_target(soft.as_ref(), row)) {
+                    sum + Wide::new(weight)
+                } else {
+                    sum
                 }
-            }
+            })),
+        }
+    }
+
+    /// Whether a row of probabilities has a coefficient other than 0.
+    fn has_soft_target(&self, soft: &dyn SoftRows, row: usize) -> bool {
+        let mut block = [0.0; 256];
+        let mut starts = (0..self.classes).step_by(block.len());
+        starts.any(|start| {
+            let block = &mut block[..256.min(self.classes - start)];
+            self.fill_soft(soft, row, start, block);
+            block.iter().any(|&a| a != 0.0)
         })
+    }
+
+    #[inline(always)]
+    fn is_ignored(&self, index: i64) -> bool {
+        matches!(&self.targets, Rowwise::Indices { ignored, .. } if *ignored == Some(index))
     }
 
     #[inline(always)]
@@ -404,7 +417,7 @@ impl Coefficients for Plan<'_> {
             return None;
         }
         match &self.targets {
-            Rowwise::Indices { rows, ignored } => {
+            Rowwise::Indices { rows, ignored, .. } => {
                 let index = rows.value(row);
                 if Some(index) == *ignored {
                     return None;
@@ -443,21 +456,26 @@ impl Coefficients for Plan<'_> {
         let Rowwise::Indices {
             rows: indices,
             ignored,
+            ..
         } = &self.targets
         else {
             return;
         };
-        let mut classes = [0; ROWS];
-        indices.values(first, &mut classes[..rows]);
+        indices.values(first, &mut targets.class[..rows]);
+        if self.weight.is_none() && self.sample_weight.is_none() && ignored.is_none() {
+            targets.coefficient[..rows].fill(self.sharpness);
+            targets.weight[..rows].fill(1.0);
+            return;
+        }
         for row in 0..rows {
             let weight = self.row_weight(first + row);
-            if weight == 0.0 || Some(classes[row]) == *ignored {
+            let class = targets.class[row];
+            if weight == 0.0 || Some(class) == *ignored {
+                targets.class[row] = 0;
                 continue;
             }
-            let class = classes[row] as usize;
-            let coefficient = self.sharpness * self.class_weight(class);
+            let coefficient = self.sharpness * self.class_weight(class as usize);
             if coefficient != 0.0 || self.keep_empty {
-                targets.class[row] = class;
                 targets.coefficient[row] = coefficient;
                 targets.weight[row] = weight;
             }
@@ -480,9 +498,13 @@ impl<'a> Rowwise<'a> {
         match targets {
             TargetsView::Indices(view) if view.shape() == indices_shape => {
                 let ignored = options.ignore_index;
-                check_indices(view, shape[axis], ignored)?;
+                let kept = check_indices(view, shape[axis], ignored)?;
                 let rows = view.elements();
-                Ok(Self::Indices { rows, ignored })
+                Ok(Self::Indices {
+                    rows,
+                    ignored,
+                    kept,
+                })
             }
             TargetsView::Probabilities(soft) if soft.shape() == shape => {
                 if let Some(index) = options.ignore_index {
@@ -495,24 +517,93 @@ impl<'a> Rowwise<'a> {
     }
 }
 
-/// An error at the first index that names no class and is not to be ignored.
+/// How many indices are not ignored; an error at the first of them that names no class.
 pub(crate) fn check_indices(
     indices: &View<'_, i64>,
     classes: usize,
     ignored: Option<i64>,
-) -> Result<()> {
+) -> Result<usize> {
     let elements = indices.elements();
-    let is_wrong =
-        |index: i64| (index < 0 || index as u64 >= classes as u64) && Some(index) != ignored;
-    let wrong = (0..elements.count()).find(|&row| is_wrong(elements.value(row)));
-    wrong.map_or(Ok(()), |row| {
-        let value = elements.value(row);
-        Err(class_index_error(
-            position(row, indices.shape()),
-            value.into(),
-            classes,
-        ))
-    })
+    let check = IndexCheck { classes, ignored };
+    let mut found = Indices::default();
+    read_values(&elements, &check, |grain| {
+        found.kept += grain.kept;
+        found.wrong |= grain.wrong;
+    })?;
+    if !found.wrong {
+        return Ok(found.kept);
+    }
+    let row = (0..elements.count()).find(|&row| check.is_wrong(elements.value(row)));
+    let row = row.expect("a wrong index was found");
+    Err(class_index_error(
+        position(row, indices.shape()),
+        elements.value(row).into(),
+        classes,
+    ))
+}
+
+struct IndexCheck {
+    classes: usize,
+    ignored: Option<i64>,
+}
+
+#[derive(Default)]
+struct Indices {
+    kept: usize,
+    wrong: bool,
+}
+
+impl IndexCheck {
+    #[inline(always)]
+    fn is_wrong(&self, index: i64) -> bool {
+        (index < 0 || index as u64 >= self.classes as u64) && Some(index) != self.ignored
+    }
+}
+
+impl ValueKernel<i64> for IndexCheck {
+    type Total = Indices;
+
+    #[inline(always)]
+    fn values<S: Simd>(&self, _simd: S, _first: usize, indices: &[i64], total: &mut Indices) {
+        // Without a branch for each index the compiler makes vectors of it.
+        let (mut wrong, mut kept) = (0, 0);
+        let (ignored, ignores) = (self.ignored.unwrap_or(0), self.ignored.is_some());
+        for &index in indices {
+            let is_kept = u64::from(!ignores | (index != ignored));
+            wrong |= u64::from(index as u64 >= self.classes as u64) & is_kept;
+            kept += is_kept;
+        }
+        total.kept += kept as usize;
+        total.wrong |= wrong != 0;
+    }
+}
+
+/// The sum of the weights of rows with class indices.
+struct WeightSum<'a, 'b>(&'a Plan<'b>);
+
+impl ValueKernel<i64> for WeightSum<'_, '_> {
+    type Total = Wide;
+
+    #[inline(always)]
+    fn values<S: Simd>(&self, simd: S, first: usize, indices: &[i64], total: &mut Wide) {
+        let mut sum = ProductSum::new(simd);
+        for (eight, indices) in indices.chunks(8).enumerate() {
+            let (mut weights, mut class_weights) = ([0.0; 8], [0.0; 8]);
+            for (lane, &index) in indices.iter().enumerate() {
+                if !self.0.is_ignored(index) {
+                    weights[lane] = self.0.row_weight(first + eight * 8 + lane);
+                    class_weights[lane] = self.0.class_weight(index as usize);
+                }
+            }
+            let weights = f64x8::from_slice(simd, &weights);
+            // A row of weight 0 is left out, whatever its class weighs.
+            let zero = f64x8::splat(simd, 0.0);
+            let class_weights = f64x8::from_slice(simd, &class_weights);
+            let class_weights = weights.simd_eq(zero).select(zero, class_weights);
+            sum.add(weights, class_weights);
+        }
+        *total += sum.total();
+    }
 }
 
 /// The error for an index that names no class.

@@ -7,7 +7,7 @@
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
 use super::RowKernel;
-use super::class_tile::IndexTargets;
+use super::index_loss::IndexTargets;
 use super::lane::Lane;
 use super::normalizer::Normalizer;
 use crate::float::Float;
@@ -118,6 +118,17 @@ impl<T> Default for LossTotal<T> {
     }
 }
 
+impl<T: Float> LossTotal<T> {
+    #[inline(always)]
+    pub(crate) fn add(&mut self, loss: Wide, unreduced: bool) {
+        if unreduced {
+            self.rows.push(T::from_f64(loss.to_f64()));
+        } else {
+            self.sum += loss;
+        }
+    }
+}
+
 impl<T, L, C, const GRADIENT: bool> RowKernel<T, 1> for LossKernel<'_, L, C, GRADIENT>
 where
     T: Float,
@@ -151,11 +162,7 @@ where
         } else if GRADIENT {
             lane.output().fill(T::ZERO);
         }
-        if self.unreduced {
-            total.rows.push(T::from_f64(loss.to_f64()));
-        } else {
-            total.sum += loss;
-        }
+        total.add(loss, self.unreduced);
     }
 }
 
@@ -293,7 +300,9 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
             let own = coefficient + target.all.get(class).copied().unwrap_or(0.0);
             // Without a coefficient of its own the class is like the others.
             (own != 0.0).then(|| {
-                let entry = target_entry(simd, row, lane.input()[class], common, own);
+                let x = lane.input()[class];
+                let p = exp_wide(simd, -row.cost(x));
+                let entry = target_entry(row, x, p, common, own);
                 (class, (entry * scale).to_f64())
             })
         });
@@ -317,18 +326,18 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
 /// `G p - a` for the class of the target: from `1 - p` where that is the smaller of the two, so that
 /// a confident right answer keeps its small gradient.
 #[inline(always)]
-fn target_entry<S: Simd, T: Float>(
-    simd: S,
+pub(crate) fn target_entry<T: Float>(
     row: &Normalizer<T>,
     x: T,
+    p: Wide,
     common: Wide,
     own: f64,
 ) -> Wide {
-    let complement = row.complement(simd, x);
+    let complement = row.complement(x, p);
     if complement.high < 0.5 {
         (common - Wide::new(own)) - common * complement
     } else {
-        common * exp_wide(simd, -row.cost(x)) - Wide::new(own)
+        common * p - Wide::new(own)
     }
 }
 

@@ -5,8 +5,8 @@
 
 pub(crate) mod binary;
 pub(crate) mod class_loss;
-pub(crate) mod class_tile;
 pub(crate) mod elementwise;
+pub(crate) mod index_loss;
 pub(crate) mod lane;
 pub(crate) mod normalizer;
 pub(crate) mod predict;

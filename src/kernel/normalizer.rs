@@ -5,12 +5,12 @@
 //! `lse = m + log1p(T)`. A row whose top class leads by 30 has `T` near 1e-13, which `lse` itself
 //! would round away.
 
-use fearless_simd::{ExtractToken, Simd, SimdBase};
+use fearless_simd::{ExtractToken, Simd, SimdBase, f64x8};
 
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::{ScaledExp, ShiftedExp, exp_wide, log1p_wide};
+use crate::simd::math::{ScaledExp, ShiftedExp, exp_wide, log1p, log1p_wide};
 use crate::simd::reduce::{TermSum, ahead, max, partial, position, prefetch};
 use crate::wide::Wide;
 
@@ -72,12 +72,12 @@ impl<T: Float> Normalizer<T> {
 
     /// `1 - p` of a class, exact to the last bits for the top class of a confident row.
     #[inline(always)]
-    pub(crate) fn complement<S: Simd>(&self, simd: S, x: T) -> Wide {
+    pub(crate) fn complement(&self, x: T, p: Wide) -> Wide {
         let one = Wide::new(1.0);
         if x == self.max {
             self.others.divided_by(one + self.others)
         } else {
-            one - exp_wide(simd, -self.cost(x))
+            one - p
         }
     }
 
@@ -179,42 +179,112 @@ impl<T: Float> Start<T> {
         Normalizer {
             max: self.max,
             others,
-            log_others: log1p_wide(simd, others),
+            log_others: log1p_for::<S, T>(simd, others),
         }
     }
 }
 
-/// Writes the softmax of a row. Its exponentials are kept from the sum on, and multiplied by one
-/// factor in two parts: the rounding of the factor would count.
+/// Writes the softmax of a row.
 #[inline(never)]
 pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1>) {
     simd.vectorize(
         #[inline(always)]
         || {
-            let Some(start) = Start::of(simd, lane.input()) else {
+            let Some(kept) = KeptTerms::of(simd, lane) else {
                 lane.output().fill(T::NAN);
                 return;
             };
-            let mut terms = Terms {
-                function: start.terms,
-                sum: TermSum::new(simd),
-                next: start.top,
-            };
-            lane.write::<4, _>(simd, &mut terms);
-            let top = start.unit.scaled(T::FORMAT.sum_lift_factor);
-            let total = terms.sum.total::<T>() + top;
-            if total.high.is_nan() {
-                lane.output().fill(T::NAN);
-                return;
-            }
-            let factor = Wide::new(1.0).divided_by(total);
-            let high = T::from_f64(factor.high);
-            let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
-            lane.rewrite::<4, _>(simd, &mut Multiple { high, low });
+            let factor = Wide::new(1.0).divided_by(kept.total());
+            lane.finish::<4, _>(simd, &mut Multiple::new(factor));
             // Of all values this one alone could be rounded to more than 1.
-            lane.output()[start.top] = T::from_f64((top * factor).to_f64());
+            lane.output()[kept.start.top] = T::from_f64((kept.top * factor).to_f64());
         },
     );
+}
+
+/// The terms of a row, kept in its lane from their sum on. They are multiplied by one factor in two
+/// parts: the rounding of the factor would count.
+pub(crate) struct KeptTerms<T> {
+    start: Start<T>,
+    /// The term of the maximum.
+    top: Wide,
+    /// The sum of the others.
+    others: Wide,
+}
+
+impl<T: Float> KeptTerms<T> {
+    /// `None` without a finite maximum, or with a NaN.
+    #[inline(always)]
+    pub(crate) fn of<S: Simd>(simd: S, lane: &mut Lane<'_, T, 1>) -> Option<Self> {
+        let start = Start::of(simd, lane.input())?;
+        let mut terms = Terms {
+            function: start.terms,
+            sum: TermSum::new(simd),
+            next: start.top,
+        };
+        lane.keep::<4, _>(simd, &mut terms);
+        let top = start.unit.scaled(T::FORMAT.sum_lift_factor);
+        let others = terms.sum.total::<T>();
+        (!others.high.is_nan()).then_some(Self { start, top, others })
+    }
+
+    #[inline(always)]
+    fn total(&self) -> Wide {
+        self.others + self.top
+    }
+
+    /// The normaliser of the row.
+    #[inline(always)]
+    pub(crate) fn normalizer<S: Simd>(&self, simd: S) -> Normalizer<T> {
+        let others = self.others.divided_by(self.top);
+        Normalizer {
+            max: self.start.max,
+            others,
+            log_others: log1p_for::<S, T>(simd, others),
+        }
+    }
+
+    /// The probability of a class with this term.
+    #[inline(always)]
+    pub(crate) fn probability(&self, term: T) -> Wide {
+        Wide::new(term.to_f64()).divided_by(self.total())
+    }
+
+    /// Writes `factor p` for every class.
+    #[inline(always)]
+    pub(crate) fn write_probabilities<S: Simd>(
+        &self,
+        simd: S,
+        factor: Wide,
+        lane: &mut Lane<'_, T, 1>,
+    ) {
+        let factor = factor.divided_by(self.total());
+        if factor.high.abs() >= tiny_factor::<T>() {
+            lane.finish::<4, _>(simd, &mut Multiple::new(factor));
+        } else {
+            // Too small to keep its bits, but for what the terms are lifted by.
+            let lift = T::FORMAT.sum_lift_factor;
+            let multiple = Multiple::new(factor.scaled(lift));
+            let back = T::from_f64(lift.recip());
+            lane.finish::<4, _>(simd, &mut LiftedMultiple(multiple, back));
+        }
+    }
+}
+
+/// Below this a factor has too few bits in two parts.
+#[inline(always)]
+pub(crate) fn tiny_factor<T: Float>() -> f64 {
+    128.0 * T::MIN_POSITIVE.to_f64()
+}
+
+/// `log1p(T)`; for `f32` the precision of `f64` is more than enough.
+#[inline(always)]
+fn log1p_for<S: Simd, T: Float>(simd: S, others: Wide) -> Wide {
+    if T::LANES == 8 {
+        log1p_wide(simd, others)
+    } else {
+        Wide::new(log1p(f64x8::splat(simd, others.high))[0])
+    }
 }
 
 /// The terms of a row, summed but for the one of the maximum.
@@ -262,6 +332,15 @@ struct Multiple<T> {
     low: T,
 }
 
+impl<T: Float> Multiple<T> {
+    #[inline(always)]
+    fn new(factor: Wide) -> Self {
+        let high = T::from_f64(factor.high);
+        let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
+        Self { high, low }
+    }
+}
+
 impl<S: Simd, T: Float> VectorMap<S, T, 1> for Multiple<T> {
     #[inline(always)]
     fn map<const N: usize>(
@@ -273,6 +352,24 @@ impl<S: Simd, T: Float> VectorMap<S, T, 1> for Multiple<T> {
             let simd = vector.token();
             let low = *vector * T::Vector::<S>::splat(simd, self.low);
             *vector = vector.fused_mul_add(T::Vector::<S>::splat(simd, self.high), low);
+        }
+        vectors
+    }
+}
+
+/// The same, times a power of two.
+struct LiftedMultiple<T>(Multiple<T>, T);
+
+impl<S: Simd, T: Float> VectorMap<S, T, 1> for LiftedMultiple<T> {
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        inputs: [[T::Vector<S>; N]; 1],
+        valid: usize,
+    ) -> [T::Vector<S>; N] {
+        let mut vectors = VectorMap::<S, T, 1>::map(&mut self.0, inputs, valid);
+        for vector in &mut vectors {
+            *vector *= T::Vector::<S>::splat(vector.token(), self.1);
         }
         vectors
     }

@@ -73,12 +73,19 @@ impl<S: Simd> EightRows<S> {
         f64x8::splat(self.max.token(), 0.0)
     }
 
-    /// `1 + T`.
+    /// A number over `1 + T`. For `f32` the precision of `f64` is more than enough.
     #[inline(always)]
-    fn sum(&self) -> Pair<f64x8<S>> {
+    fn over_sum<T: Float>(&self, number: Pair<f64x8<S>>) -> Pair<f64x8<S>> {
         let one = f64x8::splat(self.max.token(), 1.0);
-        let sum = two_sum(one, self.others.high);
-        ordered_sum(sum.high, sum.low + self.others.low)
+        if T::LANES == 8 {
+            let sum = two_sum(one, self.others.high);
+            quotient(number, ordered_sum(sum.high, sum.low + self.others.low))
+        } else {
+            Pair {
+                high: number.high / (one + self.others.high),
+                low: self.zero(),
+            }
+        }
     }
 
     /// `log1p(T)`: for `f32` the precision of `f64` is more than enough.
@@ -119,16 +126,16 @@ impl<S: Simd> EightRows<S> {
 
     /// `1 / (1 + T)`, the probability of the maximum.
     #[inline(always)]
-    pub(crate) fn top_probability(&self) -> Pair<f64x8<S>> {
-        let one = f64x8::splat(self.max.token(), 1.0);
+    pub(crate) fn top_probability<T: Float>(&self) -> Pair<f64x8<S>> {
+        let high = f64x8::splat(self.max.token(), 1.0);
         let low = self.zero();
-        quotient(Pair { high: one, low }, self.sum())
+        self.over_sum::<T>(Pair { high, low })
     }
 
     /// `T / (1 + T)`, what is left of 1 beside the maximum.
     #[inline(always)]
-    pub(crate) fn top_complement(&self) -> Pair<f64x8<S>> {
-        quotient(self.others, self.sum())
+    pub(crate) fn top_complement<T: Float>(&self) -> Pair<f64x8<S>> {
+        self.over_sum::<T>(self.others)
     }
 }
 
@@ -139,22 +146,34 @@ pub(crate) struct Halves<T> {
 }
 
 impl<T: Float> Halves<T> {
-    pub(crate) fn new() -> Self {
-        Self {
+    /// Splits a number of every row, eight rows at a time.
+    #[inline(always)]
+    pub(crate) fn of<S: Simd>(simd: S, mut numbers: impl FnMut(usize) -> Pair<f64x8<S>>) -> Self {
+        let mut halves = Self {
             high: [T::ZERO; ROWS],
             low: [T::ZERO; ROWS],
+        };
+        let zero = T::widen(T::Vector::<S>::splat(simd, T::ZERO));
+        for start in (0..ROWS).step_by(T::LANES) {
+            let (mut highs, mut lows) = (zero, zero);
+            let parts = highs.as_mut().iter_mut().zip(lows.as_mut());
+            for (part, (high, low)) in parts.enumerate() {
+                let number = numbers(start + part * 8);
+                (*high, *low) = (number.high, number.low);
+            }
+            let high = T::narrow::<S>(highs);
+            for ((low, &wide), &narrow) in lows
+                .as_mut()
+                .iter_mut()
+                .zip(highs.as_ref())
+                .zip(T::widen(high).as_ref())
+            {
+                *low += wide - narrow;
+            }
+            high.store_slice(&mut halves.high[start..start + T::LANES]);
+            T::narrow::<S>(lows).store_slice(&mut halves.low[start..start + T::LANES]);
         }
-    }
-
-    /// Splits the numbers of eight rows.
-    #[inline(always)]
-    pub(crate) fn set_eight<S: Simd>(&mut self, start: usize, numbers: Pair<f64x8<S>>) {
-        for row in 0..8 {
-            let high = T::from_f64(numbers.high[row]);
-            let rest = numbers.high[row] - high.to_f64();
-            self.high[start + row] = high;
-            self.low[start + row] = T::from_f64(rest + numbers.low[row]);
-        }
+        halves
     }
 
     /// The two vectors of as many rows as lanes.

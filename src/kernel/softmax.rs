@@ -37,16 +37,18 @@ impl<T: Float> TileKernel<T> for Softmax {
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, (): &mut ()) {
         let normalizers = tile.normalizers::<S, true>(simd);
-        let mut factors = Halves::new();
         let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
-        for start in (0..ROWS).step_by(8) {
-            let top = normalizers.eight(simd, start).top_probability();
-            let factor = Pair {
-                high: top.high * back,
-                low: top.low * back,
-            };
-            factors.set_eight(start, factor);
-        }
+        let factors = Halves::of(
+            simd,
+            #[inline(always)]
+            |start| {
+                let top = normalizers.eight(simd, start).top_probability::<T>();
+                Pair {
+                    high: top.high * back,
+                    low: top.low * back,
+                }
+            },
+        );
         tile.each_class(
             simd,
             &factors,
@@ -82,7 +84,7 @@ impl<T: Float> RowKernel<T, 1> for LogSoftmax {
     ) {
         let normalizer = Normalizer::of(simd, lane.input());
         if normalizer.is_finite() {
-            lane.write::<1, _>(simd, &mut Difference::<T>::from(normalizer.log_sum_exp()));
+            lane.write::<4, _>(simd, &mut Difference::<T>::from(normalizer.log_sum_exp()));
         } else {
             lane.output().fill(T::NAN);
         }
@@ -93,11 +95,11 @@ impl<T: Float> TileKernel<T> for LogSoftmax {
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, (): &mut ()) {
         let normalizers = tile.normalizers::<S, false>(simd);
-        let mut sums = Halves::new();
-        for start in (0..ROWS).step_by(8) {
-            let sum = normalizers.eight(simd, start).log_sum_exp::<T>();
-            sums.set_eight(start, sum);
-        }
+        let sums = Halves::of(
+            simd,
+            #[inline(always)]
+            |start| normalizers.eight(simd, start).log_sum_exp::<T>(),
+        );
         tile.each_class(
             simd,
             &sums,

@@ -9,6 +9,8 @@ pub(crate) mod view;
 
 #[cfg(feature = "python")]
 pub(crate) use run::PARALLEL;
-pub(crate) use run::{read_blocks, read_rows, reserved, write_blocks, write_rows};
+pub(crate) use run::{
+    ValueKernel, read_blocks, read_rows, read_values, reserved, write_blocks, write_rows,
+};
 pub(crate) use tiles::{read_classes, write_classes};
 pub(crate) use view::{Rows, View, ViewMut, check_shape, position};

@@ -12,6 +12,7 @@ use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::lane::Lane;
 use crate::simd::level::Instructions;
+use crate::simd::reduce::fence;
 use crate::simd::{Task, dispatch, level};
 
 /// Elements of a grain: large enough to pay for handing it to a thread.
@@ -19,6 +20,10 @@ pub(super) const GRAIN: usize = 1 << 15;
 
 /// Fewer elements than this stay on the calling thread.
 pub(crate) const PARALLEL: usize = 1 << 16;
+
+/// Bytes of an output from which on it is written past the cache: it would not stay there until
+/// somebody reads it, and a line that is written past the cache need not be read first.
+const STREAM: usize = 1 << 25;
 
 /// Runs a kernel over the rows of the inputs along an axis for what it adds up to; `merge` gets
 /// the grains' totals in order.
@@ -86,6 +91,63 @@ pub(crate) fn write_blocks<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     unsafe { run(instructions, &inputs, output.as_ref(), kernel, merge) }
 }
 
+/// What is made of the numbers of rows, one number a row.
+pub(crate) trait ValueKernel<T>: Sync {
+    type Total: Default + Send;
+
+    /// Takes the numbers of rows from `first` on. Implementations are `#[inline(always)]`.
+    fn values<S: Simd>(&self, simd: S, first: usize, values: &[T], total: &mut Self::Total);
+}
+
+/// Numbers that a [`ValueKernel`] gets at a time, but for the last.
+pub(crate) const VALUES: usize = 512;
+
+/// Runs a kernel over the first elements of rows; `merge` gets the grains' totals in order.
+pub(crate) fn read_values<T: Copy + Default + Send + Sync, Kernel: ValueKernel<T>>(
+    rows: &Rows<'_, T>,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    let count = rows.count();
+    let grain = |index: usize, _: &mut Scratch<f64>| {
+        let first = index * GRAIN;
+        let rows_of_grain = first..count.min(first + GRAIN);
+        dispatch(
+            instructions,
+            ValueGrain {
+                rows,
+                kernel,
+                rows_of_grain,
+            },
+        )
+    };
+    run_grains(count.div_ceil(GRAIN), count, grain, merge)
+}
+
+struct ValueGrain<'a, 'b, T, Kernel> {
+    rows: &'a Rows<'b, T>,
+    kernel: &'a Kernel,
+    rows_of_grain: std::ops::Range<usize>,
+}
+
+impl<T: Copy + Default, Kernel: ValueKernel<T>> Task for ValueGrain<'_, '_, T, Kernel> {
+    type Output = Kernel::Total;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Kernel::Total {
+        let mut total = Kernel::Total::default();
+        let mut block = [T::default(); VALUES];
+        let end = self.rows_of_grain.end;
+        for first in self.rows_of_grain.step_by(VALUES) {
+            let block = &mut block[..VALUES.min(end - first)];
+            self.rows.values(first, block);
+            self.kernel.values(simd, first, block, &mut total);
+        }
+        total
+    }
+}
+
 /// The public operations check shapes and say what is wrong; this keeps a mistake of theirs from
 /// reading out of bounds.
 fn assert_one_shape<T>(inputs: &[View<'_, T>], shape: &[usize]) {
@@ -106,6 +168,11 @@ pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let (rows, elements) = (inputs[0].count(), inputs[0].elements());
+    // In place, the output is in the cache as soon as it is read.
+    let streams = output.is_some_and(|output| {
+        let apart = |input: &Rows<'_, T>| input.pointer(0) != output.pointer(0);
+        elements * size_of::<T>() >= STREAM && inputs.iter().all(apart)
+    });
     let rows_in_grain = (GRAIN / inputs[0].len().max(1)).max(1);
     let grain = |index: usize, scratch: &mut Scratch<T>| {
         let first = index * rows_in_grain;
@@ -114,6 +181,7 @@ pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
             output,
             kernel,
             rows: first..rows.min(first + rows_in_grain),
+            streams,
             scratch,
         };
         dispatch(instructions, task)
@@ -122,7 +190,7 @@ pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
 }
 
 /// Runs grains, in parallel where there are elements enough; `merge` gets their totals in order.
-pub(super) fn run_grains<T: Float, Total: Send>(
+pub(super) fn run_grains<T: Send, Total: Send>(
     grains: usize,
     elements: usize,
     grain: impl Fn(usize, &mut Scratch<T>) -> Total + Sync,
@@ -160,6 +228,8 @@ pub(super) struct Scratch<T> {
     /// Rows that lie scattered in memory are gathered here, one buffer for each input and one for
     /// the output.
     rows: Vec<Vec<T>>,
+    /// What a kernel keeps of a row whose output is not to stay in the cache.
+    kept: Vec<T>,
     /// Whatever a kernel needs.
     kernel: Vec<f64>,
 }
@@ -168,6 +238,7 @@ impl<T> Default for Scratch<T> {
     fn default() -> Self {
         Self {
             rows: Vec::new(),
+            kept: Vec::new(),
             kernel: Vec::new(),
         }
     }
@@ -202,6 +273,7 @@ struct Grain<'a, 'b, T, Kernel, const K: usize> {
     output: Option<&'a Rows<'b, T>>,
     kernel: &'a Kernel,
     rows: std::ops::Range<usize>,
+    streams: bool,
     scratch: &'a mut Scratch<T>,
 }
 
@@ -218,6 +290,9 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
             for buffer in &mut self.scratch.rows {
                 buffer.resize(self.inputs[0].len(), T::ZERO);
             }
+        }
+        if self.streams {
+            self.scratch.kept.resize(self.inputs[0].len(), T::ZERO);
         }
         for row in self.rows {
             let len = self.inputs[0].len_of(row);
@@ -246,6 +321,9 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
             // `run`'s caller promises that the output is writable and overlaps inputs at most
             // element for element, and no other grain holds this row.
             let mut lane = unsafe { Lane::new(inputs, output, len) };
+            if self.streams && scatter_from.is_none() {
+                lane = lane.streaming(&mut self.scratch.kept);
+            }
             self.kernel
                 .row(simd, row, &mut lane, &mut self.scratch.kernel, &mut total);
             if let (Some(from), Some(output)) = (scatter_from, self.output) {
@@ -253,6 +331,9 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
                 // output's row as many writable places.
                 unsafe { scatter(from, output, row, len) };
             }
+        }
+        if self.streams {
+            fence();
         }
         total
     }

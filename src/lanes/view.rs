@@ -322,6 +322,12 @@ impl<T: Copy> Rows<'_, T> {
     #[inline(always)]
     pub(crate) fn values(&self, first: usize, out: &mut [T]) {
         assert!(first + out.len() <= self.count() && self.len > 0);
+        if let [(_, 1)] = self.outer.as_slice() {
+            // SAFETY: so many rows exist, and their first elements lie one behind the other.
+            let values = unsafe { std::slice::from_raw_parts(self.pointer(first), out.len()) };
+            out.copy_from_slice(values);
+            return;
+        }
         for (index, value) in out.iter_mut().enumerate() {
             *value = self.value(first + index);
         }

@@ -43,18 +43,15 @@ pub(crate) fn to_rows<S: Simd, T: Float>(
 #[inline(always)]
 fn interleave<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
     let quarter = from.len() / 4;
-    let [a, b, c, d] = [0, 1, 2, 3].map(
-        #[inline(always)]
-        |part| from[part * quarter..][..quarter].chunks_exact(T::LANES),
+    let (a, b) = (&from[..quarter], &from[quarter..2 * quarter]);
+    let (c, d) = (
+        &from[2 * quarter..3 * quarter],
+        &from[3 * quarter..4 * quarter],
     );
-    for ((((a, b), c), d), to) in a
-        .zip(b)
-        .zip(c)
-        .zip(d)
-        .zip(to.chunks_exact_mut(4 * T::LANES))
-    {
-        let (ac, ac_high) = load::<S, T>(simd, a).interleave(load::<S, T>(simd, c));
-        let (bd, bd_high) = load::<S, T>(simd, b).interleave(load::<S, T>(simd, d));
+    for (index, to) in to.chunks_exact_mut(4 * T::LANES).enumerate() {
+        let place = index * T::LANES;
+        let (ac, ac_high) = at::<S, T>(simd, a, place).interleave(at::<S, T>(simd, c, place));
+        let (bd, bd_high) = at::<S, T>(simd, b, place).interleave(at::<S, T>(simd, d, place));
         let (first, second) = ac.interleave(bd);
         let (third, fourth) = ac_high.interleave(bd_high);
         first.store_slice(&mut to[..T::LANES]);
@@ -71,30 +68,22 @@ fn deinterleave<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
     let (front, back) = to.split_at_mut(2 * quarter);
     let (a, b) = front.split_at_mut(quarter);
     let (c, d) = back.split_at_mut(quarter);
-    let from = from.chunks_exact(4 * T::LANES);
-    let front = a
-        .chunks_exact_mut(T::LANES)
-        .zip(b.chunks_exact_mut(T::LANES));
-    let back = c
-        .chunks_exact_mut(T::LANES)
-        .zip(d.chunks_exact_mut(T::LANES));
-    for ((from, (a, b)), (c, d)) in from.zip(front).zip(back) {
-        let first = load::<S, T>(simd, &from[..T::LANES]);
-        let second = load::<S, T>(simd, &from[T::LANES..2 * T::LANES]);
-        let third = load::<S, T>(simd, &from[2 * T::LANES..3 * T::LANES]);
-        let fourth = load::<S, T>(simd, &from[3 * T::LANES..]);
-        let (ac, bd) = first.deinterleave(second);
-        let (ac_high, bd_high) = third.deinterleave(fourth);
+    for (index, from) in from.chunks_exact(4 * T::LANES).enumerate() {
+        let place = index * T::LANES..(index + 1) * T::LANES;
+        let (ac, bd) = at::<S, T>(simd, from, 0).deinterleave(at::<S, T>(simd, from, T::LANES));
+        let third = at::<S, T>(simd, from, 2 * T::LANES);
+        let (ac_high, bd_high) = third.deinterleave(at::<S, T>(simd, from, 3 * T::LANES));
         let (a_part, c_part) = ac.deinterleave(ac_high);
         let (b_part, d_part) = bd.deinterleave(bd_high);
-        a_part.store_slice(a);
-        b_part.store_slice(b);
-        c_part.store_slice(c);
-        d_part.store_slice(d);
+        a_part.store_slice(&mut a[place.clone()]);
+        b_part.store_slice(&mut b[place.clone()]);
+        c_part.store_slice(&mut c[place.clone()]);
+        d_part.store_slice(&mut d[place]);
     }
 }
 
+/// The vector from a place on.
 #[inline(always)]
-fn load<S: Simd, T: Float>(simd: S, elements: &[T]) -> T::Vector<S> {
-    T::Vector::<S>::from_slice(simd, elements)
+fn at<S: Simd, T: Float>(simd: S, elements: &[T], place: usize) -> T::Vector<S> {
+    T::Vector::<S>::from_slice(simd, &elements[place..place + T::LANES])
 }

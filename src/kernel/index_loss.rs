@@ -1,10 +1,16 @@
-//! Cross entropy of a tile of logits with class indices as targets.
+//! Cross entropy of logits with class indices as targets: one class a row has a coefficient.
 //!
-//! The formulas are those of `class_loss`, for eight rows at a time.
+//! The formulas are those of `class_loss`. Here a row's exponentials are kept for its gradient, and
+//! a tile's formulas are evaluated for eight rows at a time.
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
-use super::class_loss::{Coefficients, LogitsLoss, LossKernel, LossTotal};
+use super::RowKernel;
+use super::class_loss::{
+    ClassLoss, Coefficients, LogitsLoss, LossKernel, LossTotal, RowTarget, target_entry,
+};
+use super::lane::Lane;
+use super::normalizer::{KeptTerms, tiny_factor};
 use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
 use super::softmax::multiple;
 use super::tile::{Tile, TileKernel};
@@ -17,7 +23,7 @@ use crate::wide::Wide;
 /// The targets of up to 64 rows: a class and its coefficient for each, and the sample weight, 0 for
 /// a row that is left out.
 pub(crate) struct IndexTargets {
-    pub(crate) class: [usize; ROWS],
+    pub(crate) class: [i64; ROWS],
     pub(crate) coefficient: PerRow,
     pub(crate) weight: PerRow,
 }
@@ -36,13 +42,90 @@ impl IndexTargets {
     fn of<T: Float>(&self, tile: &Tile<'_, T>) -> PerRow {
         let mut elements = [0.0; ROWS];
         for (row, element) in elements.iter_mut().enumerate() {
-            *element = tile.elements[self.class[row] * ROWS + row].to_f64();
+            *element = tile.elements[self.class[row] as usize * ROWS + row].to_f64();
         }
         elements
     }
 }
 
-impl<T, C, const GRADIENT: bool> TileKernel<T> for LossKernel<'_, LogitsLoss, C, GRADIENT>
+/// The loss with its targets, and with its gradient or without.
+pub(crate) struct IndexLossKernel<'a, C, const GRADIENT: bool>(
+    pub(crate) LossKernel<'a, LogitsLoss, C, GRADIENT>,
+);
+
+impl<T, C, const GRADIENT: bool> RowKernel<T, 1> for IndexLossKernel<'_, C, GRADIENT>
+where
+    T: Float,
+    C: Coefficients,
+{
+    type Total = LossTotal<T>;
+
+    #[inline(always)]
+    fn row<S: Simd>(
+        &self,
+        simd: S,
+        row: usize,
+        lane: &mut Lane<'_, T, 1>,
+        scratch: &mut Vec<f64>,
+        total: &mut LossTotal<T>,
+    ) {
+        let divisor = self.0.coefficients.divisor();
+        if !GRADIENT || divisor.high == 0.0 {
+            self.0.row(simd, row, lane, scratch, total);
+            return;
+        }
+        let loss = match self.0.coefficients.row(row, scratch) {
+            Some(target) => self.loss_and_grad(simd, &target, divisor, lane),
+            None => {
+                lane.output().fill(T::ZERO);
+                Wide::ZERO
+            }
+        };
+        total.add(loss, self.0.unreduced);
+    }
+}
+
+impl<C, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
+    #[inline(always)]
+    fn loss_and_grad<S: Simd, T: Float>(
+        &self,
+        simd: S,
+        target: &RowTarget<'_>,
+        divisor: Wide,
+        lane: &mut Lane<'_, T, 1>,
+    ) -> Wide {
+        let (class, coefficient) = target.class.unwrap_or((0, 0.0));
+        let logit = lane.input()[class];
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let Some(kept) = KeptTerms::of(simd, lane) else {
+                    lane.output().fill(T::NAN);
+                    return Wide::NAN;
+                };
+                let row = kept.normalizer(simd);
+                let scale = Wide::new(target.weight).divided_by(divisor);
+                let mut common = Wide::new(coefficient);
+                if self.0.loss.z_loss != 0.0 {
+                    common += Wide::new(2.0 * self.0.loss.z_loss) * row.log_sum_exp();
+                }
+                let p = kept.probability(lane.kept()[class]);
+                let entry = target_entry(&row, logit, p, common, coefficient);
+                kept.write_probabilities(simd, common * scale, lane);
+                if coefficient != 0.0 {
+                    lane.output()[class] = T::from_f64((entry * scale).to_f64());
+                }
+                let mut loss = ClassLoss::<T>::extra(self.0.loss, &row);
+                if coefficient != 0.0 {
+                    loss += Wide::new(coefficient) * row.cost(logit);
+                }
+                Wide::new(target.weight) * loss
+            },
+        )
+    }
+}
+
+impl<T, C, const GRADIENT: bool> TileKernel<T> for IndexLossKernel<'_, C, GRADIENT>
 where
     T: Float,
     C: Coefficients,
@@ -50,7 +133,8 @@ where
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut LossTotal<T>) {
         let mut targets = IndexTargets::left_out();
-        self.coefficients
+        self.0
+            .coefficients
             .index_targets(tile.first, tile.rows, &mut targets);
         let logits = targets.of(tile);
         let normalizers = tile.normalizers::<S, GRADIENT>(simd);
@@ -59,7 +143,7 @@ where
         for start in (0..ROWS).step_by(8) {
             let rows = normalizers.eight(simd, start);
             let terms = self.terms::<S, T>(&rows, load(simd, &logits, start), &targets, start);
-            if self.unreduced {
+            if self.0.unreduced {
                 store(value(&terms), &mut losses, start);
             } else {
                 for (cost, weight) in terms {
@@ -68,7 +152,7 @@ where
                 }
             }
         }
-        if self.unreduced {
+        if self.0.unreduced {
             total
                 .rows
                 .extend(losses[..tile.rows].iter().map(|&loss| T::from_f64(loss)));
@@ -76,30 +160,38 @@ where
             total.sum += sum.total();
         }
         if GRADIENT {
-            let divisor = self.coefficients.divisor();
+            let divisor = self.0.coefficients.divisor();
             if divisor.high == 0.0 {
                 tile.elements.fill(T::ZERO);
                 return;
             }
-            let mut factors = Halves::new();
-            let mut entries = [0.0; ROWS];
+            let (mut entries, mut highs) = ([0.0; ROWS], [0.0; ROWS]);
+            let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
             let terms = targets.of(tile);
-            for start in (0..ROWS).step_by(8) {
-                let rows = Gradient {
-                    rows: normalizers.eight(simd, start),
-                    logit: load(simd, &logits, start),
-                    term: load(simd, &terms, start),
-                    coefficient: load(simd, &targets.coefficient, start),
-                    weight: load(simd, &targets.weight, start),
-                };
-                let (factor, entry) = rows.evaluate::<T>(self.loss.z_loss, divisor);
-                factors.set_eight(start, factor);
-                store(entry, &mut entries, start);
-            }
-            write_gradient(simd, tile, &factors);
+            let factors = Halves::of(
+                simd,
+                #[inline(always)]
+                |start| {
+                    let rows = Gradient {
+                        rows: normalizers.eight(simd, start),
+                        logit: load(simd, &logits, start),
+                        term: load(simd, &terms, start),
+                        coefficient: load(simd, &targets.coefficient, start),
+                        weight: load(simd, &targets.weight, start),
+                    };
+                    let (factor, entry) = rows.evaluate::<T>(self.0.loss.z_loss, divisor);
+                    store(entry, &mut entries, start);
+                    store(factor.high, &mut highs, start);
+                    Pair {
+                        high: factor.high * back,
+                        low: factor.low * back,
+                    }
+                },
+            );
+            write_gradient(simd, tile, &factors, &highs);
             for row in 0..tile.rows {
                 if targets.coefficient[row] != 0.0 {
-                    let place = targets.class[row] * ROWS + row;
+                    let place = targets.class[row] as usize * ROWS + row;
                     tile.elements[place] = T::from_f64(entries[row]);
                 }
             }
@@ -107,23 +199,46 @@ where
     }
 }
 
-/// `term * factor` less the lift of the terms, 0 where the factor is.
+/// `term * factor`, 0 where the factor is. `plain` are the factors without the lift of the terms.
 #[inline(always)]
-fn write_gradient<S: Simd, T: Float>(simd: S, tile: &mut Tile<'_, T>, factors: &Halves<T>) {
-    let back = T::Vector::<S>::splat(simd, T::from_f64(T::FORMAT.sum_lift_factor.recip()));
+fn write_gradient<S: Simd, T: Float>(
+    simd: S,
+    tile: &mut Tile<'_, T>,
+    factors: &Halves<T>,
+    plain: &PerRow,
+) {
+    let lift = T::FORMAT.sum_lift_factor;
+    let least = tiny_factor::<T>() * lift;
+    let is_tiny = |factor: f64| factor != 0.0 && factor.abs() < least;
+    if plain
+        .iter()
+        .fold(false, |any, &factor| any | is_tiny(factor))
+    {
+        for class in tile.elements.chunks_exact_mut(ROWS) {
+            for (term, &factor) in class.iter_mut().zip(plain) {
+                let product = factor * (term.to_f64() / lift);
+                *term = if factor == 0.0 {
+                    T::ZERO
+                } else {
+                    T::from_f64(product)
+                };
+            }
+        }
+        return;
+    }
     let zero = T::Vector::<S>::splat(simd, T::ZERO);
     tile.each_class(
         simd,
         factors,
         #[inline(always)]
         |term, factor| {
-            let result = multiple::<S, T>(term, factor) * back;
+            let result = multiple::<S, T>(term, factor);
             factor.high.simd_eq(zero).select(zero, result)
         },
     );
 }
 
-impl<C: Coefficients, const GRADIENT: bool> LossKernel<'_, LogitsLoss, C, GRADIENT> {
+impl<C: Coefficients, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
     /// What the losses of eight rows add up from: costs and their weights.
     #[inline(always)]
     fn terms<S: Simd, T: Float>(
@@ -149,11 +264,11 @@ impl<C: Coefficients, const GRADIENT: bool> LossKernel<'_, LogitsLoss, C, GRADIE
             }
         };
         let cost = only(coefficient, rows.cost::<T>(logits));
-        if self.loss.z_loss == 0.0 {
+        if self.0.loss.z_loss == 0.0 {
             return [(cost, coefficient), (nothing, zero)];
         }
         let lse = rows.log_sum_exp::<T>();
-        let z_weight = f64x8::splat(simd, self.loss.z_loss) * weight;
+        let z_weight = f64x8::splat(simd, self.0.loss.z_loss) * weight;
         [
             (cost, coefficient),
             (only(z_weight, product(lse, lse)), z_weight),
@@ -208,12 +323,12 @@ impl<S: Simd> Gradient<S> {
                 low: sum.low + slope.low,
             };
         }
-        let top = self.rows.top_probability();
+        let top = self.rows.top_probability::<T>();
         let factor = product(product(common, scale), top);
 
         let lift = c(T::FORMAT.sum_lift_factor.recip());
         let p = product(top, exact(self.term * lift));
-        let rest = self.rows.top_complement();
+        let rest = self.rows.top_complement::<T>();
         let is_top = self.logit.simd_eq(self.rows.max);
         let complement = is_top.select(rest.high, (one - p.high) - p.low);
         let complement_low = is_top.select(rest.low, zero);
