@@ -109,7 +109,7 @@ impl<C, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
                 if self.0.loss.z_loss != 0.0 {
                     common += Wide::new(2.0 * self.0.loss.z_loss) * row.log_sum_exp();
                 }
-                let p = kept.probability(lane.kept()[class]);
+                let p = kept.probability(lane.output()[class]);
                 let entry = target_entry(&row, logit, p, common, coefficient);
                 kept.write_probabilities(simd, common * scale, lane);
                 if coefficient != 0.0 {

@@ -10,17 +10,12 @@ use std::marker::PhantomData;
 use fearless_simd::{Simd, SimdBase};
 
 use crate::float::Float;
-use crate::simd::reduce::{ahead, partial, prefetch, stream};
+use crate::simd::reduce::{ahead, partial, prefetch};
 
 /// `K` input rows and an output row, of equal length.
 pub(crate) struct Lane<'a, T, const K: usize> {
     inputs: [*const T; K],
     output: *mut T,
-    /// Where what is kept between two walks lies: the output, or a buffer that stays in the cache
-    /// if the output does not.
-    kept: *mut T,
-    /// Whether the output is written past the cache.
-    streams: bool,
     len: usize,
     memory: PhantomData<&'a mut T>,
 }
@@ -45,21 +40,9 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         Self {
             inputs,
             output,
-            kept: output,
-            streams: false,
             len,
             memory: PhantomData,
         }
-    }
-
-    /// The output is far larger than the cache: it is written past it, and what is kept goes to
-    /// the buffer, of at least `len` elements.
-    #[inline(always)]
-    pub(crate) fn streaming(mut self, buffer: &mut [T]) -> Self {
-        assert!(self.len <= buffer.len());
-        self.kept = buffer.as_mut_ptr();
-        self.streams = true;
-        self
     }
 
     /// The elements of the first input, until the lane is written.
@@ -99,96 +82,51 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         simd: S,
         function: &mut impl VectorMap<S, T, K>,
     ) {
-        let head = if self.streams {
-            self.unaligned_head()
-        } else {
-            0
-        };
-        if head > 0 {
-            self.rest::<S, true>(simd, 0, head, function);
-        }
-        if self.streams {
-            self.each::<S, true, true, N>(simd, head, function);
-        } else {
-            self.each::<S, true, false, N>(simd, head, function);
-        }
+        self.each::<S, true, N>(simd, function);
     }
 
-    /// Keeps a function of the inputs for [`Self::finish`]. The inputs may be gone then.
+    /// Replaces the output by a function of it, `N` vectors at a time.
     #[inline(always)]
-    pub(crate) fn keep<const N: usize, S: Simd>(
-        &mut self,
-        simd: S,
-        function: &mut impl VectorMap<S, T, K>,
-    ) {
-        let mut lane = Lane {
-            output: self.kept,
-            streams: false,
-            memory: PhantomData,
-            ..*self
-        };
-        lane.each::<S, true, false, N>(simd, 0, function);
-    }
-
-    /// What is kept.
-    #[inline(always)]
-    pub(crate) fn kept(&self) -> &[T] {
-        // SAFETY: `len` elements, in the output or in a buffer that nobody else uses.
-        unsafe { std::slice::from_raw_parts(self.kept, self.len) }
-    }
-
-    /// Writes a function of what is kept, `N` vectors at a time.
-    #[inline(always)]
-    pub(crate) fn finish<const N: usize, S: Simd>(
+    pub(crate) fn rewrite<const N: usize, S: Simd>(
         &mut self,
         simd: S,
         function: &mut impl VectorMap<S, T, 1>,
     ) {
-        let mut lane = Lane {
-            inputs: [self.kept.cast_const()],
-            output: self.output,
-            kept: self.kept,
-            streams: self.streams,
-            len: self.len,
-            memory: PhantomData,
-        };
+        let output = self.output();
+        let (input, len) = (output.as_ptr(), output.len());
+        // SAFETY: the output is both input and output, and `self` stays mutably borrowed.
+        let mut lane = unsafe { Lane::new([input], output.as_mut_ptr(), len) };
         lane.write::<N, S>(simd, function);
     }
 
     /// Calls a function for the inputs, vector by vector, for what it keeps.
     #[inline(always)]
     pub(crate) fn read<S: Simd>(&mut self, simd: S, function: &mut impl VectorMap<S, T, K>) {
-        self.each::<S, false, false, 1>(simd, 0, function);
-    }
-
-    /// How many elements lie before the first full cache line of the output.
-    #[inline(always)]
-    fn unaligned_head(&self) -> usize {
-        self.output.align_offset(64).min(self.len).min(T::LANES)
+        self.each::<S, false, 1>(simd, function);
     }
 
     #[inline(always)]
-    fn each<S: Simd, const WRITE: bool, const STREAM: bool, const N: usize>(
+    fn each<S: Simd, const WRITE: bool, const N: usize>(
         &mut self,
         simd: S,
-        mut start: usize,
         function: &mut impl VectorMap<S, T, K>,
     ) {
+        let mut start = 0;
         while start + N * T::LANES <= self.len {
-            self.full::<S, WRITE, STREAM, N>(simd, start, function);
+            self.full::<S, WRITE, N>(simd, start, function);
             start += N * T::LANES;
         }
         while N > 1 && start + T::LANES <= self.len {
-            self.full::<S, WRITE, false, 1>(simd, start, function);
+            self.full::<S, WRITE, 1>(simd, start, function);
             start += T::LANES;
         }
         if start < self.len {
-            self.rest::<S, WRITE>(simd, start, self.len, function);
+            self.rest::<S, WRITE>(simd, start, function);
         }
     }
 
     #[inline(always)]
-    fn full<S: Simd, const WRITE: bool, const STREAM: bool, const N: usize>(
+    fn full<S: Simd, const WRITE: bool, const N: usize>(
         &mut self,
         simd: S,
         start: usize,
@@ -213,11 +151,7 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
                 let elements = unsafe {
                     std::slice::from_raw_parts_mut(self.output.add(start + i * T::LANES), T::LANES)
                 };
-                if STREAM {
-                    stream(vector.as_slice(), elements);
-                } else {
-                    vector.store_slice(elements);
-                }
+                vector.store_slice(elements);
             }
         }
     }
@@ -227,16 +161,15 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         &mut self,
         simd: S,
         start: usize,
-        end: usize,
         function: &mut impl VectorMap<S, T, K>,
     ) {
         let mut inputs = [[T::Vector::<S>::splat(simd, T::ZERO); 1]; K];
         for (k, [vector]) in inputs.iter_mut().enumerate() {
-            *vector = partial(simd, &self.nth_input(k)[start..end], T::ZERO);
+            *vector = partial(simd, &self.nth_input(k)[start..], T::ZERO);
         }
-        let [vector] = function.map(inputs, end - start);
+        let [vector] = function.map(inputs, self.len - start);
         if WRITE {
-            let rest = &mut self.output()[start..end];
+            let rest = &mut self.output()[start..];
             rest.copy_from_slice(&vector.as_slice()[..rest.len()]);
         }
     }

@@ -195,14 +195,14 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
                 return;
             };
             let factor = Wide::new(1.0).divided_by(kept.total());
-            lane.finish::<4, _>(simd, &mut Multiple::new(factor));
+            lane.rewrite::<4, _>(simd, &mut Multiple::new(factor));
             // Of all values this one alone could be rounded to more than 1.
             lane.output()[kept.start.top] = T::from_f64((kept.top * factor).to_f64());
         },
     );
 }
 
-/// The terms of a row, kept in its lane from their sum on. They are multiplied by one factor in two
+/// The terms of a row, kept in its output from their sum on. They are multiplied by one factor in two
 /// parts: the rounding of the factor would count.
 pub(crate) struct KeptTerms<T> {
     start: Start<T>,
@@ -222,7 +222,7 @@ impl<T: Float> KeptTerms<T> {
             sum: TermSum::new(simd),
             next: start.top,
         };
-        lane.keep::<4, _>(simd, &mut terms);
+        lane.write::<4, _>(simd, &mut terms);
         let top = start.unit.scaled(T::FORMAT.sum_lift_factor);
         let others = terms.sum.total::<T>();
         (!others.high.is_nan()).then_some(Self { start, top, others })
@@ -260,13 +260,13 @@ impl<T: Float> KeptTerms<T> {
     ) {
         let factor = factor.divided_by(self.total());
         if factor.high.abs() >= tiny_factor::<T>() {
-            lane.finish::<4, _>(simd, &mut Multiple::new(factor));
+            lane.rewrite::<4, _>(simd, &mut Multiple::new(factor));
         } else {
             // Too small to keep its bits, but for what the terms are lifted by.
             let lift = T::FORMAT.sum_lift_factor;
             let multiple = Multiple::new(factor.scaled(lift));
             let back = T::from_f64(lift.recip());
-            lane.finish::<4, _>(simd, &mut LiftedMultiple(multiple, back));
+            lane.rewrite::<4, _>(simd, &mut LiftedMultiple(multiple, back));
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::lane::Lane;
 use crate::simd::level::Instructions;
-use crate::simd::reduce::fence;
 use crate::simd::{Task, dispatch, level};
 
 /// Elements of a grain: large enough to pay for handing it to a thread.
@@ -20,10 +19,6 @@ pub(super) const GRAIN: usize = 1 << 15;
 
 /// Fewer elements than this stay on the calling thread.
 pub(crate) const PARALLEL: usize = 1 << 16;
-
-/// Bytes of an output from which on it is written past the cache: it would not stay there until
-/// somebody reads it, and a line that is written past the cache need not be read first.
-const STREAM: usize = 1 << 25;
 
 /// Runs a kernel over the rows of the inputs along an axis for what it adds up to; `merge` gets
 /// the grains' totals in order.
@@ -168,11 +163,6 @@ pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let (rows, elements) = (inputs[0].count(), inputs[0].elements());
-    // In place, the output is in the cache as soon as it is read.
-    let streams = output.is_some_and(|output| {
-        let apart = |input: &Rows<'_, T>| input.pointer(0) != output.pointer(0);
-        elements * size_of::<T>() >= STREAM && inputs.iter().all(apart)
-    });
     let rows_in_grain = (GRAIN / inputs[0].len().max(1)).max(1);
     let grain = |index: usize, scratch: &mut Scratch<T>| {
         let first = index * rows_in_grain;
@@ -181,7 +171,6 @@ pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
             output,
             kernel,
             rows: first..rows.min(first + rows_in_grain),
-            streams,
             scratch,
         };
         dispatch(instructions, task)
@@ -228,8 +217,6 @@ pub(super) struct Scratch<T> {
     /// Rows that lie scattered in memory are gathered here, one buffer for each input and one for
     /// the output.
     rows: Vec<Vec<T>>,
-    /// What a kernel keeps of a row whose output is not to stay in the cache.
-    kept: Vec<T>,
     /// Whatever a kernel needs.
     kernel: Vec<f64>,
 }
@@ -238,7 +225,6 @@ impl<T> Default for Scratch<T> {
     fn default() -> Self {
         Self {
             rows: Vec::new(),
-            kept: Vec::new(),
             kernel: Vec::new(),
         }
     }
@@ -273,7 +259,6 @@ struct Grain<'a, 'b, T, Kernel, const K: usize> {
     output: Option<&'a Rows<'b, T>>,
     kernel: &'a Kernel,
     rows: std::ops::Range<usize>,
-    streams: bool,
     scratch: &'a mut Scratch<T>,
 }
 
@@ -290,9 +275,6 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
             for buffer in &mut self.scratch.rows {
                 buffer.resize(self.inputs[0].len(), T::ZERO);
             }
-        }
-        if self.streams {
-            self.scratch.kept.resize(self.inputs[0].len(), T::ZERO);
         }
         for row in self.rows {
             let len = self.inputs[0].len_of(row);
@@ -321,9 +303,6 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
             // `run`'s caller promises that the output is writable and overlaps inputs at most
             // element for element, and no other grain holds this row.
             let mut lane = unsafe { Lane::new(inputs, output, len) };
-            if self.streams && scatter_from.is_none() {
-                lane = lane.streaming(&mut self.scratch.kept);
-            }
             self.kernel
                 .row(simd, row, &mut lane, &mut self.scratch.kernel, &mut total);
             if let (Some(from), Some(output)) = (scatter_from, self.output) {
@@ -331,9 +310,6 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
                 // output's row as many writable places.
                 unsafe { scatter(from, output, row, len) };
             }
-        }
-        if self.streams {
-            fence();
         }
         total
     }

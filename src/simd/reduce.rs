@@ -157,36 +157,6 @@ pub(crate) fn prefetch<T>(address: *const T) {
     let _ = address;
 }
 
-/// Writes a vector past the cache, where its place is the whole of a cache line; other threads see
-/// it for certain after [`fence`].
-#[inline(always)]
-pub(crate) fn stream<T: Copy>(vector: &[T], to: &mut [T]) {
-    #[cfg(target_arch = "x86_64")]
-    if size_of_val(to) == 64 && size_of_val(vector) == 64 && to.as_ptr().addr().is_multiple_of(64) {
-        use core::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_stream_si128};
-        let (from, to) = (
-            vector.as_ptr().cast::<__m128i>(),
-            to.as_mut_ptr().cast::<__m128i>(),
-        );
-        for part in 0..4 {
-            // SAFETY: both are 64 bytes long, `to` is aligned, and SSE2 is part of x86-64.
-            unsafe { _mm_stream_si128(to.add(part), _mm_loadu_si128(from.add(part))) };
-        }
-        return;
-    }
-    to.copy_from_slice(vector);
-}
-
-/// Makes what was streamed visible to other threads.
-#[inline(always)]
-pub(crate) fn fence() {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: SSE is part of x86-64.
-    unsafe {
-        core::arch::x86_64::_mm_sfence();
-    }
-}
-
 /// A vector of as many elements as lanes or fewer, filled up.
 #[inline(always)]
 pub(crate) fn partial<S: Simd, T: Float>(simd: S, elements: &[T], fill: T) -> T::Vector<S> {

@@ -1,0 +1,185 @@
+"""Every way in which rows are taken: one at a time, in tiles, side by side; and where it changes.
+
+Few classes go through tiles of 64 rows, one row to a lane of a vector; so do classes that lie
+apart. The numbers of rows and classes here stand around each of these limits and around the length
+of a vector.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import logitkit
+from tests import reference
+from tests.support import (
+    OPTIONS,
+    PLAIN,
+    Array,
+    Float,
+    check,
+    check_loss,
+    expected_loss,
+    index_shape,
+    placed,
+    random_indices,
+    random_logits,
+    rng_of,
+    rows_of,
+)
+
+# A tile has 64 rows, and takes 8 at least; a vector has 16 lanes of float32 and 8 of float64.
+ROWS = (1, 7, 8, 9, 63, 64, 65, 130)
+CLASSES = (*range(1, 34), 127, 128, 129)
+
+# How rows lie: row behind row, side by side, with gaps between rows, and between elements.
+LAYOUTS = ("rows", "side by side", "rows apart", "elements apart")
+
+
+def arranged(x: Array, layout: str) -> Array:
+    """Give a view of a copy of `x`, of shape (rows, classes), that lies in memory as named."""
+    if layout == "side by side":
+        return np.asfortranarray(x)
+    if layout == "rows apart":
+        return np.repeat(x, 2, axis=0)[::2]
+    if layout == "elements apart":
+        return np.repeat(x, 3, axis=1)[:, ::3]
+    return x.copy()
+
+
+def check_all(x: Array, targets: Array, axis: int) -> None:
+    """Compare softmax, log_softmax, logsumexp and cross entropy with the reference."""
+    rows = rows_of(x.astype(np.float64), axis)
+    for name in ("softmax", "log_softmax"):
+        want = placed([getattr(reference, name)(row) for row in rows], x, axis)
+        check(getattr(logitkit, name)(x, axis), want, x.dtype, x.shape, float64=PLAIN)
+        out = np.full_like(x, 7)
+        assert getattr(logitkit, name)(x, axis, out=out) is out
+        check(out, want, x.dtype, x.shape, float64=PLAIN)
+        in_place = x.copy(order="K")
+        getattr(logitkit, name)(in_place, axis, out=in_place)
+        check(in_place, want, x.dtype, x.shape, float64=PLAIN)
+    sums = [reference.logsumexp(row) for row in rows]
+    check(logitkit.logsumexp(x, axis), sums, x.dtype, index_shape(x, axis), float64=PLAIN)
+    check_loss("cross_entropy", x, targets, axis, reduction="none")
+    check_loss("cross_entropy", x, targets, axis)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("classes", CLASSES)
+def test_classes(classes: int, layout: str, dtype: Float) -> None:
+    rng = rng_of(classes, layout, dtype)
+    x = random_logits(rng, (67, classes), dtype)
+    check_all(arranged(x, layout), random_indices(rng, x.shape, 1), 1)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("rows", ROWS)
+def test_rows(rows: int, layout: str, dtype: Float) -> None:
+    rng = rng_of(rows, layout, dtype)
+    for classes in (2, 5, 16, 130):
+        x = random_logits(rng, (rows, classes), dtype)
+        check_all(arranged(x, layout), random_indices(rng, x.shape, 1), 1)
+
+
+@pytest.mark.parametrize("inner", [1, 7, 8, 63, 65])
+@pytest.mark.parametrize("classes", [1, 3, 21, 130])
+def test_runs_of_rows_side_by_side(inner: int, classes: int, dtype: Float) -> None:
+    rng = rng_of(inner, classes, dtype)
+    x = random_logits(rng, (3, classes, inner), dtype)
+    check_all(x, random_indices(rng, x.shape, 1), 1)
+
+
+@pytest.mark.parametrize("classes", [3, 40, 200])
+@pytest.mark.parametrize("start", range(5))
+def test_unaligned_starts(start: int, classes: int, dtype: Float) -> None:
+    """A start in the middle of a cache line gives the same bits."""
+    rng = rng_of(start, classes)
+    x = random_logits(rng, (70, classes), dtype)
+    targets = random_indices(rng, x.shape, 1)
+    moved = np.empty(x.size + start, dtype)[start:].reshape(x.shape)
+    moved[:] = x
+    for array, out in ((x, None), (moved, moved.copy())):
+        loss, grad = logitkit.cross_entropy_and_grad(array, targets, out=out)
+        if out is None:
+            wanted_loss, wanted_grad = loss, grad
+    assert loss == wanted_loss
+    np.testing.assert_array_equal(grad, wanted_grad)
+
+
+OPTIONS_OF_TILES: tuple[dict[str, Any], ...] = (
+    {"ignore_index": 1},
+    {"z_loss": 0.0625},
+    {"weight": True},
+    {"sample_weight": True},
+    {"ignore_index": 1, "z_loss": 0.5, "weight": True, "sample_weight": True},
+)
+
+
+@pytest.mark.parametrize("options", OPTIONS_OF_TILES, ids="+".join)
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_options(options: dict[str, Any], reduction: str, dtype: Float) -> None:
+    rng = rng_of(tuple(options), reduction)
+    for shape in ((70, 5), (3, 5, 66), (70, 140)):
+        x = random_logits(rng, shape, dtype)
+        targets = random_indices(rng, shape, 1)
+        chosen = dict(options, reduction=reduction)
+        if "weight" in options:
+            chosen["weight"] = rng.integers(0, 3, shape[1]).astype(dtype)
+        if "sample_weight" in options:
+            chosen["sample_weight"] = rng.integers(0, 3, targets.shape).astype(dtype)
+        check_loss("cross_entropy", x, targets, 1, **chosen)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-12, 1e12])
+def test_sample_weights_of_any_size(size: float, dtype: Float) -> None:
+    """The factor of a row's gradient is far from 1, and has all its bits."""
+    rng = rng_of(size)
+    for shape in ((70, 5), (9, 150)):
+        x = np.asarray(rng.normal(size=shape), dtype)
+        targets = random_indices(rng, shape, 1)
+        weights = np.asarray(rng.random(shape[0]) * size, dtype)
+        weights[3] = 1
+        options = {"sample_weight": weights, "reduction": "sum"}
+        want = expected_loss("cross_entropy", x, targets, 1, **options)
+        _, grad = logitkit.cross_entropy_and_grad(x, targets, **options)
+        check(grad, want[1], dtype, shape, float64=OPTIONS)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("shape", [(70, 5), (3, 5, 66)])
+def test_a_bad_row_touches_no_other(shape: tuple[int, ...], value: float, dtype: Float) -> None:
+    rng = rng_of(shape, value)
+    clean = random_logits(rng, shape, dtype)
+    x = clean.copy()
+    moved = np.moveaxis(x, 1, -1)
+    bad = (2,) * (x.ndim - 1)
+    moved[bad] = value
+    targets = random_indices(rng, shape, 1)
+    others = np.ones(targets.shape, bool)
+    others[bad] = False
+    for name in ("softmax", "log_softmax"):
+        got = np.moveaxis(getattr(logitkit, name)(x, 1), 1, -1)
+        want = np.moveaxis(getattr(logitkit, name)(clean, 1), 1, -1)
+        assert np.isnan(got[bad]).all()
+        np.testing.assert_array_equal(got[others], want[others])
+    sums, wanted = logitkit.logsumexp(x, 1), logitkit.logsumexp(clean, 1)
+    np.testing.assert_equal(sums[bad], value)
+    np.testing.assert_array_equal(sums[others], wanted[others])
+    got_loss, grad = logitkit.cross_entropy_and_grad(x, targets, axis=1, reduction="none")
+    assert np.isnan(got_loss[bad])
+    assert np.isnan(np.moveaxis(grad, 1, -1)[bad]).all()
+    left_out = np.where(others, targets, -1)
+    loss, grad = logitkit.cross_entropy_and_grad(x, left_out, axis=1, ignore_index=-1)
+    assert np.isfinite(loss)
+    assert (np.moveaxis(grad, 1, -1)[bad] == 0).all()
+    assert np.isfinite(grad).all()
+
+
+def test_a_nan_beside_an_infinity_gives_nan(dtype: Float) -> None:
+    x = np.zeros((70, 5), dtype)
+    x[3, 1:3] = [np.inf, np.nan]
+    x[4, 1:3] = [np.nan, np.inf]
+    sums = logitkit.logsumexp(x)
+    assert np.isnan(sums[3:5]).all()
+    assert np.isfinite(np.delete(sums, [3, 4])).all()
