@@ -5,8 +5,8 @@ use ndarray::{Array, ArrayView, ArrayViewMut, Axis, Dimension, RemoveAxis};
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::RowKernel;
+use crate::kernel::piece::PieceKernel;
 use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, LogSumExp, Softmax, SoftmaxVjp};
-use crate::kernel::tile::TileKernel;
 use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_rows};
 
 /// Turns logits into probabilities along an axis.
@@ -385,7 +385,7 @@ pub(crate) fn map_classes<T: Float>(
     input: &View<'_, T>,
     axis: usize,
     out: &ViewMut<'_, T>,
-    kernel: &impl TileKernel<T, Total = ()>,
+    kernel: &impl PieceKernel<T, Total = ()>,
 ) -> Result<()> {
     input.check_axis(axis)?;
     out.check_shape("out", input.shape(), "the input")?;

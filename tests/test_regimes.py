@@ -163,11 +163,11 @@ def test_a_bad_row_touches_no_other(shape: tuple[int, ...], value: float, dtype:
         want = np.moveaxis(getattr(logitkit, name)(clean, 1), 1, -1)
         assert np.isnan(got[bad]).all()
         np.testing.assert_array_equal(got[others], want[others])
-    sums, wanted = logitkit.logsumexp(x, 1), logitkit.logsumexp(clean, 1)
+    sums, wanted = (np.asarray(logitkit.logsumexp(a, 1)) for a in (x, clean))
     np.testing.assert_equal(sums[bad], value)
     np.testing.assert_array_equal(sums[others], wanted[others])
-    got_loss, grad = logitkit.cross_entropy_and_grad(x, targets, axis=1, reduction="none")
-    assert np.isnan(got_loss[bad])
+    losses, grad = logitkit.cross_entropy_and_grad(x, targets, axis=1, reduction="none")
+    assert np.isnan(losses[bad])
     assert np.isnan(np.moveaxis(grad, 1, -1)[bad]).all()
     left_out = np.where(others, targets, -1)
     loss, grad = logitkit.cross_entropy_and_grad(x, left_out, axis=1, ignore_index=-1)
@@ -180,6 +180,51 @@ def test_a_nan_beside_an_infinity_gives_nan(dtype: Float) -> None:
     x = np.zeros((70, 5), dtype)
     x[3, 1:3] = [np.inf, np.nan]
     x[4, 1:3] = [np.nan, np.inf]
-    sums = logitkit.logsumexp(x)
+    sums = np.asarray(logitkit.logsumexp(x))
     assert np.isnan(sums[3:5]).all()
     assert np.isfinite(np.delete(sums, [3, 4])).all()
+
+
+# Rows of 2^16 classes or more are cut into pieces of 2^15, unless there are more than four.
+
+
+@pytest.mark.parametrize("classes", [65535, 65536, 98305])
+def test_long_rows(classes: int, dtype: Float) -> None:
+    rng = rng_of(classes)
+    x = np.asarray(rng.normal(size=(2, classes)) * 3, dtype)
+    x[1, classes - 1] = x[1, 40000] = 50
+    check_all(x, np.array([7, classes - 1]), 1)
+
+
+def test_the_number_of_long_rows_shows_in_no_result(dtype: Float) -> None:
+    """Four rows are cut into pieces, five are not."""
+    rng = rng_of("long rows")
+    x = np.asarray(rng.normal(size=(5, 70000)) * 3, dtype)
+    targets = random_indices(rng, x.shape, 1)
+    weights = np.arange(5.0).astype(dtype)
+    options: dict[str, Any] = {"reduction": "none", "z_loss": 0.01}
+    losses, grad = logitkit.cross_entropy_and_grad(x, targets, sample_weight=weights, **options)
+    for row in range(5):
+        one = slice(row, row + 1)
+        options["sample_weight"] = weights[one]
+        loss, single = logitkit.cross_entropy_and_grad(x[one], targets[one], **options)
+        np.testing.assert_array_max_ulp(loss, losses[one], 1, dtype)
+        np.testing.assert_allclose(single, grad[one], rtol=8 * float(np.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_long_rows_without_a_finite_maximum(value: float, dtype: Float) -> None:
+    x = np.zeros((2, 70000), dtype)
+    x[0] = -np.inf if value == -np.inf else 0
+    x[0, 50000] = value
+    targets = np.array([3, 4])
+    np.testing.assert_equal(np.asarray(logitkit.logsumexp(x))[0], value)
+    assert np.isnan(logitkit.softmax(x)[0]).all()
+    assert np.isnan(logitkit.log_softmax(x)[0]).all()
+    losses, grad = logitkit.cross_entropy_and_grad(x, targets, reduction="none")
+    assert np.isnan(losses[0])
+    assert np.isnan(grad[0]).all()
+    assert np.isfinite(grad[1]).all()
+    loss, grad = logitkit.cross_entropy_and_grad(x, targets, ignore_index=3)
+    assert np.isfinite(loss)
+    assert (grad[0] == 0).all()

@@ -343,7 +343,7 @@ pub(crate) fn target_entry<T: Float>(
 
 /// Writes `factor * p`, rounded once.
 #[inline(always)]
-fn write_probabilities<S: Simd, T: Float>(
+pub(crate) fn write_probabilities<S: Simd, T: Float>(
     simd: S,
     row: &Normalizer<T>,
     factor: Wide,

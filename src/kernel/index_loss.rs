@@ -8,15 +8,17 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 use super::RowKernel;
 use super::class_loss::{
     ClassLoss, Coefficients, LogitsLoss, LossKernel, LossTotal, RowTarget, target_entry,
+    write_probabilities,
 };
 use super::lane::Lane;
-use super::normalizer::{KeptTerms, tiny_factor};
+use super::normalizer::{KeptTerms, Normalizer, tiny_factor};
+use super::piece::PieceKernel;
 use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
 use super::softmax::multiple;
 use super::tile::{Tile, TileKernel};
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::{Pair, product, quotient, two_sum};
+use crate::simd::math::{Pair, exp_wide, product, quotient, two_sum};
 use crate::simd::reduce::ProductSum;
 use crate::wide::Wide;
 
@@ -85,7 +87,27 @@ where
     }
 }
 
-impl<C, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
+impl<C: Coefficients, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
+    /// The loss of a row, less its weight.
+    #[inline(always)]
+    fn loss<T: Float>(&self, row: &Normalizer<T>, coefficient: f64, x: T) -> Wide {
+        let mut loss = ClassLoss::<T>::extra(self.0.loss, row);
+        if coefficient != 0.0 {
+            loss += Wide::new(coefficient) * row.cost(x);
+        }
+        loss
+    }
+
+    /// What the probabilities of a row are multiplied by in its gradient, less its scale.
+    #[inline(always)]
+    fn common<T: Float>(&self, row: &Normalizer<T>, coefficient: f64) -> Wide {
+        let mut common = Wide::new(coefficient);
+        if self.0.loss.z_loss != 0.0 {
+            common += Wide::new(2.0 * self.0.loss.z_loss) * row.log_sum_exp();
+        }
+        common
+    }
+
     #[inline(always)]
     fn loss_and_grad<S: Simd, T: Float>(
         &self,
@@ -105,20 +127,14 @@ impl<C, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
                 };
                 let row = kept.normalizer(simd);
                 let scale = Wide::new(target.weight).divided_by(divisor);
-                let mut common = Wide::new(coefficient);
-                if self.0.loss.z_loss != 0.0 {
-                    common += Wide::new(2.0 * self.0.loss.z_loss) * row.log_sum_exp();
-                }
+                let common = self.common(&row, coefficient);
                 let p = kept.probability(lane.output()[class]);
                 let entry = target_entry(&row, logit, p, common, coefficient);
                 kept.write_probabilities(simd, common * scale, lane);
                 if coefficient != 0.0 {
                     lane.output()[class] = T::from_f64((entry * scale).to_f64());
                 }
-                let mut loss = ClassLoss::<T>::extra(self.0.loss, &row);
-                if coefficient != 0.0 {
-                    loss += Wide::new(coefficient) * row.cost(logit);
-                }
+                let loss = self.loss(&row, coefficient, logit);
                 Wide::new(target.weight) * loss
             },
         )
@@ -193,6 +209,94 @@ where
                 if targets.coefficient[row] != 0.0 {
                     let place = targets.class[row] as usize * ROWS + row;
                     tile.elements[place] = T::from_f64(entries[row]);
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of a row, to be written in pieces.
+#[derive(Clone, Copy)]
+pub(crate) enum RowGradient<T> {
+    /// The same everywhere: 0 of a row that is left out, NaN without a finite maximum.
+    Constant(T),
+    /// `factor p`, and the entry of the target.
+    Probabilities {
+        normalizer: Normalizer<T>,
+        factor: Wide,
+        class: usize,
+        entry: T,
+    },
+}
+
+impl<T, C, const GRADIENT: bool> PieceKernel<T> for IndexLossKernel<'_, C, GRADIENT>
+where
+    T: Float,
+    C: Coefficients,
+{
+    type Row = RowGradient<T>;
+
+    #[inline(always)]
+    fn start<S: Simd>(
+        &self,
+        simd: S,
+        row: usize,
+        normalizer: &Normalizer<T>,
+        logit: impl Fn(usize) -> T,
+        total: &mut LossTotal<T>,
+    ) -> RowGradient<T> {
+        let mut scratch = Vec::new();
+        let Some(target) = self.0.coefficients.row(row, &mut scratch) else {
+            total.add(Wide::ZERO, self.0.unreduced);
+            return RowGradient::Constant(T::ZERO);
+        };
+        let (class, coefficient) = target.class.unwrap_or((0, 0.0));
+        let x = logit(class);
+        let loss = self.loss(normalizer, coefficient, x);
+        total.add(Wide::new(target.weight) * loss, self.0.unreduced);
+        let divisor = self.0.coefficients.divisor();
+        if divisor.high == 0.0 {
+            return RowGradient::Constant(T::ZERO);
+        }
+        if !normalizer.is_finite() {
+            return RowGradient::Constant(T::NAN);
+        }
+        let scale = Wide::new(target.weight).divided_by(divisor);
+        let common = self.common(normalizer, coefficient);
+        let p = exp_wide(simd, -normalizer.cost(x));
+        let entry = if coefficient == 0.0 {
+            common * p
+        } else {
+            target_entry(normalizer, x, p, common, coefficient)
+        };
+        RowGradient::Probabilities {
+            normalizer: *normalizer,
+            factor: common * scale,
+            class,
+            entry: T::from_f64((entry * scale).to_f64()),
+        }
+    }
+
+    #[inline(always)]
+    fn piece<S: Simd>(
+        &self,
+        simd: S,
+        row: &RowGradient<T>,
+        first: usize,
+        lane: &mut Lane<'_, T, 1>,
+    ) {
+        match *row {
+            RowGradient::Constant(value) => lane.output().fill(value),
+            RowGradient::Probabilities {
+                ref normalizer,
+                factor,
+                class,
+                entry,
+            } => {
+                write_probabilities(simd, normalizer, factor, lane);
+                let place = class.wrapping_sub(first);
+                if let Some(element) = lane.output().get_mut(place) {
+                    *element = entry;
                 }
             }
         }

@@ -9,6 +9,7 @@ pub(crate) mod elementwise;
 pub(crate) mod index_loss;
 pub(crate) mod lane;
 pub(crate) mod normalizer;
+pub(crate) mod piece;
 pub(crate) mod predict;
 pub(crate) mod rows;
 pub(crate) mod softmax;

@@ -31,9 +31,13 @@ impl<T: Float> Normalizer<T> {
     pub(crate) fn of<S: Simd>(simd: S, row: &[T]) -> Self {
         simd.vectorize(
             #[inline(always)]
-            || match Start::of(simd, row) {
-                Some(start) => start.finish(simd, sum_without(simd, row, &start), row),
-                None => Self::not_finite(row),
+            || {
+                let start = Start::of(simd, row);
+                let finished = start.and_then(
+                    #[inline(always)]
+                    |start| start.finish(simd, sum_without(simd, row, start.top, &start)),
+                );
+                finished.unwrap_or_else(|| Self::not_finite(row.iter().copied()))
             },
         )
     }
@@ -41,9 +45,9 @@ impl<T: Float> Normalizer<T> {
     /// No classes, a NaN, an infinity above, or nothing but `-inf`.
     #[cold]
     #[inline(never)]
-    fn not_finite(row: &[T]) -> Self {
+    pub(crate) fn not_finite(row: impl Iterator<Item = T>) -> Self {
         Self {
-            max: not_finite_sum(row.iter().copied()),
+            max: not_finite_sum(row),
             others: Wide::NAN,
             log_others: Wide::NAN,
         }
@@ -136,10 +140,11 @@ fn split_max<T: Float>(max: T) -> (T, f64) {
 }
 
 /// What the first walk over a row finds, for the second.
-struct Start<T> {
+#[derive(Clone, Copy)]
+pub(crate) struct Start<T> {
     max: T,
     /// The first place of the maximum.
-    top: usize,
+    pub(crate) top: usize,
     /// The exponential of the maximum in the units of the terms, less their lift. It is made
     /// before the terms: the machine works on both at once.
     unit: Wide,
@@ -155,32 +160,36 @@ impl<T: Float> Start<T> {
             return None;
         }
         let top = position(simd, row, max)?;
+        Some(Self::at(simd, max, top))
+    }
+
+    /// For a row with this finite maximum, at this place first.
+    #[inline(always)]
+    pub(crate) fn at<S: Simd>(simd: S, max: T, top: usize) -> Self {
         let (offset, rest) = split_max(max);
         let f = <f64 as Float>::FORMAT;
         let exponent = (rest * f.log2_e).round_ties_even();
         let reduced = Wide::new(rest)
             - Wide::product(exponent, f.ln_2_high)
             - Wide::product(exponent, f.ln_2_low);
-        Some(Self {
+        Self {
             max,
             top,
             unit: exp_wide(simd, reduced),
             terms: ScaledExp::new(max, offset, exponent),
-        })
+        }
     }
 
+    /// The normaliser, from the sum of the other terms; `None` if one of them was NaN.
     #[inline(always)]
-    fn finish<S: Simd>(&self, simd: S, sum: Wide, row: &[T]) -> Normalizer<T> {
+    pub(crate) fn finish<S: Simd>(&self, simd: S, sum: Wide) -> Option<Normalizer<T>> {
         let lift = T::FORMAT.sum_lift_factor.recip();
         let others = sum.divided_by(self.unit).scaled(lift);
-        if others.high.is_nan() {
-            return Normalizer::not_finite(row);
-        }
-        Normalizer {
+        (!others.high.is_nan()).then(|| Normalizer {
             max: self.max,
             others,
             log_others: log1p_for::<S, T>(simd, others),
-        }
+        })
     }
 }
 
@@ -378,10 +387,15 @@ impl<S: Simd, T: Float> VectorMap<S, T, 1> for LiftedMultiple<T> {
 /// Vectors summed at once, to keep the machine's pipelines full.
 const GROUP: usize = 4;
 
-/// The sum of the terms of all elements but the maximum.
+/// The sum of the terms of the elements of a row, or of a piece of it, but for the one at `top`.
 #[inline(always)]
-fn sum_without<S: Simd, T: Float>(simd: S, row: &[T], start: &Start<T>) -> Wide {
-    let (top, terms) = (start.top, &start.terms);
+pub(crate) fn sum_without<S: Simd, T: Float>(
+    simd: S,
+    row: &[T],
+    top: usize,
+    start: &Start<T>,
+) -> Wide {
+    let terms = &start.terms;
     let group = GROUP * T::LANES;
     let mut sum = TermSum::new(simd);
     let mut start = 0;

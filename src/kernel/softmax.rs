@@ -5,6 +5,7 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
 use super::normalizer::{Normalizer, not_finite_sum, write_softmax};
+use super::piece::PieceKernel;
 use super::rows::{Halves, ROWS};
 use super::tile::{Tile, TileKernel};
 use crate::float::Float;
@@ -58,6 +59,37 @@ impl<T: Float> TileKernel<T> for Softmax {
     }
 }
 
+impl<T: Float> PieceKernel<T> for Softmax {
+    type Row = Normalizer<T>;
+
+    #[inline(always)]
+    fn start<S: Simd>(
+        &self,
+        _simd: S,
+        _row: usize,
+        normalizer: &Normalizer<T>,
+        _logit: impl Fn(usize) -> T,
+        (): &mut (),
+    ) -> Normalizer<T> {
+        *normalizer
+    }
+
+    #[inline(always)]
+    fn piece<S: Simd>(
+        &self,
+        simd: S,
+        row: &Normalizer<T>,
+        _first: usize,
+        lane: &mut Lane<'_, T, 1>,
+    ) {
+        if row.is_finite() {
+            row.write_probabilities(simd, Wide::ZERO, lane);
+        } else {
+            lane.output().fill(T::NAN);
+        }
+    }
+}
+
 /// `term * (factor.high + factor.low)`.
 #[inline(always)]
 pub(crate) fn multiple<S: Simd, T: Float>(
@@ -83,8 +115,35 @@ impl<T: Float> RowKernel<T, 1> for LogSoftmax {
         (): &mut (),
     ) {
         let normalizer = Normalizer::of(simd, lane.input());
-        if normalizer.is_finite() {
-            lane.write::<4, _>(simd, &mut Difference::<T>::from(normalizer.log_sum_exp()));
+        self.piece(simd, &normalizer, 0, lane);
+    }
+}
+
+impl<T: Float> PieceKernel<T> for LogSoftmax {
+    type Row = Normalizer<T>;
+
+    #[inline(always)]
+    fn start<S: Simd>(
+        &self,
+        _simd: S,
+        _row: usize,
+        normalizer: &Normalizer<T>,
+        _logit: impl Fn(usize) -> T,
+        (): &mut (),
+    ) -> Normalizer<T> {
+        *normalizer
+    }
+
+    #[inline(always)]
+    fn piece<S: Simd>(
+        &self,
+        simd: S,
+        row: &Normalizer<T>,
+        _first: usize,
+        lane: &mut Lane<'_, T, 1>,
+    ) {
+        if row.is_finite() {
+            lane.write::<4, _>(simd, &mut Difference::<T>::from(row.log_sum_exp()));
         } else {
             lane.output().fill(T::NAN);
         }
@@ -124,9 +183,28 @@ impl<T: Float> RowKernel<T, 1> for LogSumExp {
         _scratch: &mut Vec<f64>,
         total: &mut Vec<T>,
     ) {
-        let value = Normalizer::of(simd, lane.input()).log_sum_exp();
-        total.push(T::from_f64(value.to_f64()));
+        let normalizer = Normalizer::of(simd, lane.input());
+        self.start(simd, 0, &normalizer, |_| T::ZERO, total);
     }
+}
+
+impl<T: Float> PieceKernel<T> for LogSumExp {
+    type Row = ();
+
+    #[inline(always)]
+    fn start<S: Simd>(
+        &self,
+        _simd: S,
+        _row: usize,
+        normalizer: &Normalizer<T>,
+        _logit: impl Fn(usize) -> T,
+        total: &mut Vec<T>,
+    ) {
+        total.push(T::from_f64(normalizer.log_sum_exp().to_f64()));
+    }
+
+    #[inline(always)]
+    fn piece<S: Simd>(&self, _simd: S, (): &(), _first: usize, _lane: &mut Lane<'_, T, 1>) {}
 }
 
 impl<T: Float> TileKernel<T> for LogSumExp {

@@ -1,15 +1,17 @@
-//! Runs a kernel over the classes of an array: the choice between rows one at a time and tiles of
-//! rows, and the way of tiles between arrays of any strides and the kernel.
+//! Runs a kernel over the classes of an array: the choice between rows one at a time, tiles of rows
+//! and pieces of rows, and the way of tiles between arrays of any strides and the kernel.
 
 use std::ops::Range;
 
 use fearless_simd::Simd;
 
+use super::pieces::{are_long, run_pieces};
 use super::run::{GRAIN, Scratch, aligned, run, run_grains};
 use super::view::{Rows, View, ViewMut};
 use crate::error::Result;
 use crate::float::Float;
-use crate::kernel::tile::{Tile, TileKernel};
+use crate::kernel::piece::PieceKernel;
+use crate::kernel::tile::Tile;
 use crate::simd::level::Instructions;
 use crate::simd::transpose::{ROWS, to_columns, to_rows};
 use crate::simd::{Task, dispatch, level};
@@ -25,7 +27,7 @@ const FEW_ROWS: usize = 8;
 
 /// Runs a kernel over the classes of the input along an axis for what it adds up to; `merge` gets
 /// the grains' totals in order.
-pub(crate) fn read_classes<T: Float, Kernel: TileKernel<T>>(
+pub(crate) fn read_classes<T: Float, Kernel: PieceKernel<T>>(
     input: &View<'_, T>,
     axis: usize,
     kernel: &Kernel,
@@ -37,7 +39,7 @@ pub(crate) fn read_classes<T: Float, Kernel: TileKernel<T>>(
 }
 
 /// Runs a kernel over the classes of the input along an axis, writing the output.
-pub(crate) fn write_classes<T: Float, Kernel: TileKernel<T>>(
+pub(crate) fn write_classes<T: Float, Kernel: PieceKernel<T>>(
     input: &View<'_, T>,
     output: &ViewMut<'_, T>,
     axis: usize,
@@ -52,18 +54,23 @@ pub(crate) fn write_classes<T: Float, Kernel: TileKernel<T>>(
     unsafe { run_classes(instructions, &input, Some(&output), kernel, merge) }
 }
 
-/// Runs a kernel over all rows, in tiles where that is faster. The choice depends on shape and
+/// Runs a kernel over all rows, in tiles or pieces where that is faster. The choice depends on shape and
 /// strides alone.
 ///
 /// # Safety
 /// As for [`run`].
-unsafe fn run_classes<T: Float, Kernel: TileKernel<T>>(
+unsafe fn run_classes<T: Float, Kernel: PieceKernel<T>>(
     instructions: Instructions,
     input: &Rows<'_, T>,
     output: Option<&Rows<'_, T>>,
     kernel: &Kernel,
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
+    if are_long(input, output) {
+        // SAFETY: promised by the caller.
+        unsafe { run_pieces(instructions, input, output, kernel, merge) };
+        return Ok(());
+    }
     let Some(tiling) = Tiling::of(input, output) else {
         // SAFETY: promised by the caller.
         return unsafe {
@@ -167,7 +174,7 @@ struct TileGrain<'a, 'b, T, Kernel> {
     scratch: &'a mut Scratch<T>,
 }
 
-impl<T: Float, Kernel: TileKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
+impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
     type Output = Kernel::Total;
 
     #[inline(always)]

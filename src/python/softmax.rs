@@ -8,8 +8,8 @@ use super::threads::run;
 use crate::elementwise::map_elements;
 use crate::kernel::RowKernel;
 use crate::kernel::elementwise::{LogSigmoid, Sigmoid, Softplus, VectorFunction};
+use crate::kernel::piece::PieceKernel;
 use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, Softmax, SoftmaxVjp};
-use crate::kernel::tile::TileKernel;
 use crate::softmax::{logsumexp_rows, map_classes, vjp};
 
 type Object<'py> = Bound<'py, PyAny>;
@@ -114,7 +114,7 @@ fn rows<'py>(
     x: &Object<'py>,
     axis: AxisArgument,
     out: Option<&Object<'py>>,
-    kernel: &(impl TileKernel<f32, Total = ()> + TileKernel<f64, Total = ()>),
+    kernel: &(impl PieceKernel<f32, Total = ()> + PieceKernel<f64, Total = ()>),
 ) -> PyResult<Object<'py>> {
     let py = x.py();
     with_dtype!(Scores::new(x, "x")?, x => {

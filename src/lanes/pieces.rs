@@ -1,0 +1,198 @@
+//! Runs a kernel over rows that threads share: few rows, each of very many classes.
+//!
+//! A row is cut at fixed places. Threads find the maxima of the pieces, then the sums, then write.
+
+use fearless_simd::Simd;
+use rayon::prelude::*;
+
+use super::run::{GRAIN, PARALLEL};
+use super::view::Rows;
+use crate::float::Float;
+use crate::kernel::lane::Lane;
+use crate::kernel::normalizer::{Normalizer, Start, sum_without};
+use crate::kernel::piece::PieceKernel;
+use crate::simd::level::Instructions;
+use crate::simd::reduce::{max, position};
+use crate::simd::{Task, dispatch};
+use crate::wide::Wide;
+
+/// With more rows than these every thread has rows of its own.
+const FEW_ROWS: usize = 4;
+
+/// Whether rows are to be cut into pieces.
+pub(super) fn are_long<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> bool {
+    let contiguous = |rows: &Rows<'_, T>| rows.stride() == 1;
+    input.count() <= FEW_ROWS
+        && input.len() >= PARALLEL
+        && contiguous(input)
+        && output.is_none_or(contiguous)
+}
+
+/// Runs the kernel over all rows; `merge` gets what they add up to.
+///
+/// # Safety
+/// As for [`run`](super::run::run); besides, `are_long` holds.
+pub(super) unsafe fn run_pieces<T: Float, Kernel: PieceKernel<T>>(
+    instructions: Instructions,
+    input: &Rows<'_, T>,
+    output: Option<&Rows<'_, T>>,
+    kernel: &Kernel,
+    mut merge: impl FnMut(Kernel::Total),
+) {
+    for row in 0..input.count() {
+        // SAFETY: the row is contiguous; nothing is written while the slice lives.
+        let logits = unsafe { std::slice::from_raw_parts(input.pointer(row), input.len()) };
+        let normalizer = normalizer(instructions, logits);
+        let mut total = Kernel::Total::default();
+        let start = StartRow {
+            kernel,
+            row,
+            normalizer: &normalizer,
+            logits,
+            total: &mut total,
+        };
+        let state = dispatch(instructions, start);
+        merge(total);
+        let Some(output) = output else { continue };
+        let write = |piece: usize| {
+            let first = piece * GRAIN;
+            let (from, to) = (input.pointer(row), output.pointer(row).cast_mut());
+            let (from, to) = (from.wrapping_add(first), to.wrapping_add(first));
+            let len = GRAIN.min(input.len() - first);
+            // SAFETY: promised by the caller; each piece is written by one thread.
+            let lane = unsafe { Lane::new([from], to, len) };
+            let task = WritePiece {
+                kernel,
+                state: &state,
+                first,
+                lane,
+            };
+            dispatch(instructions, task);
+        };
+        (0..input.len().div_ceil(GRAIN))
+            .into_par_iter()
+            .for_each(write);
+    }
+}
+
+/// The normaliser of a row, from those of its pieces.
+fn normalizer<T: Float>(instructions: Instructions, row: &[T]) -> Normalizer<T> {
+    let maxima: Vec<T> = row
+        .par_chunks(GRAIN)
+        .map(|piece| dispatch(instructions, Max(piece)))
+        .collect();
+    let max = dispatch(instructions, Max(&maxima));
+    let not_finite = || Normalizer::not_finite(row.iter().copied());
+    let holds_max = maxima.iter().position(|&piece| piece == max);
+    let (true, Some(piece)) = (max.to_f64().is_finite(), holds_max) else {
+        return not_finite();
+    };
+    let first = piece * GRAIN;
+    let Some(start) = dispatch(instructions, FindTop { row, first, max }) else {
+        return not_finite();
+    };
+    let sums: Vec<Wide> = row
+        .par_chunks(GRAIN)
+        .enumerate()
+        .map(|(index, piece)| {
+            let top = start.top.wrapping_sub(index * GRAIN);
+            let start = &start;
+            dispatch(instructions, Sum { piece, top, start })
+        })
+        .collect();
+    let sum = sums.into_iter().fold(Wide::ZERO, |sum, piece| sum + piece);
+    let finished = dispatch(instructions, Finish { start, sum });
+    finished.unwrap_or_else(not_finite)
+}
+
+struct Max<'a, T>(&'a [T]);
+
+impl<T: Float> Task for Max<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> T {
+        max(simd, self.0)
+    }
+}
+
+struct FindTop<'a, T> {
+    row: &'a [T],
+    first: usize,
+    max: T,
+}
+
+impl<T: Float> Task for FindTop<'_, T> {
+    type Output = Option<Start<T>>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<Start<T>> {
+        let top = self.first + position(simd, &self.row[self.first..], self.max)?;
+        Some(Start::at(simd, self.max, top))
+    }
+}
+
+struct Sum<'a, T> {
+    piece: &'a [T],
+    top: usize,
+    start: &'a Start<T>,
+}
+
+impl<T: Float> Task for Sum<'_, T> {
+    type Output = Wide;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Wide {
+        sum_without(simd, self.piece, self.top, self.start)
+    }
+}
+
+struct Finish<T> {
+    start: Start<T>,
+    sum: Wide,
+}
+
+impl<T: Float> Task for Finish<T> {
+    type Output = Option<Normalizer<T>>;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Option<Normalizer<T>> {
+        self.start.finish(simd, self.sum)
+    }
+}
+
+struct StartRow<'a, T: Float, Kernel: PieceKernel<T>> {
+    kernel: &'a Kernel,
+    row: usize,
+    normalizer: &'a Normalizer<T>,
+    logits: &'a [T],
+    total: &'a mut Kernel::Total,
+}
+
+impl<T: Float, Kernel: PieceKernel<T>> Task for StartRow<'_, T, Kernel> {
+    type Output = Kernel::Row;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> Kernel::Row {
+        let logit = |class: usize| self.logits[class];
+        self.kernel
+            .start(simd, self.row, self.normalizer, logit, self.total)
+    }
+}
+
+struct WritePiece<'a, 'b, T: Float, Kernel: PieceKernel<T>> {
+    kernel: &'a Kernel,
+    state: &'a Kernel::Row,
+    first: usize,
+    lane: Lane<'b, T, 1>,
+}
+
+impl<T: Float, Kernel: PieceKernel<T>> Task for WritePiece<'_, '_, T, Kernel> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(mut self, simd: S) {
+        self.kernel
+            .piece(simd, self.state, self.first, &mut self.lane);
+    }
+}
