@@ -9,6 +9,7 @@ pub(crate) mod elementwise;
 pub(crate) mod lane;
 pub(crate) mod normalizer;
 pub(crate) mod predict;
+pub(crate) mod range;
 pub(crate) mod softmax;
 #[cfg(test)]
 mod tests;
