@@ -10,6 +10,15 @@ use super::math::{Pair, format, nan_where_nan, ordered_sum, polynomial, power_of
 use super::{Vector, inlined_if_short};
 use crate::float::Float;
 
+/// Both functions of one argument.
+#[derive(Clone, Copy)]
+pub(crate) struct Logistic<V> {
+    /// `log(1 + e^z)`, error below 1.4 ulp.
+    pub(crate) softplus: V,
+    /// `1 / (1 + e^-z)`, to half an ulp.
+    pub(crate) sigmoid: Pair<V>,
+}
+
 /// `1 / (1 + e^-z)`, error below 1.5 ulp.
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd, V: Vector<S>, const N: usize>(mut z: [V; N]) -> [V; N] {
@@ -38,6 +47,27 @@ pub(crate) fn softplus<S: Simd, V: Vector<S>, const N: usize>(mut z: [V; N]) -> 
         }
     }
     z
+}
+
+/// Softplus and sigmoid.
+#[inline(always)]
+pub(crate) fn logistic<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> [Logistic<V>; N] {
+    let sigmoid = Pair {
+        high: z[0],
+        low: z[0],
+    };
+    let softplus = z[0];
+    let mut results = [Logistic { softplus, sigmoid }; N];
+    if ordinary(&z) {
+        for (result, z) in results.iter_mut().zip(z) {
+            *result = logistic_of::<S, V, false>(z);
+        }
+    } else {
+        for (result, z) in results.iter_mut().zip(z) {
+            *result = logistic_of::<S, V, true>(z);
+        }
+    }
+    results
 }
 
 /// Whether `e^-|z|` is a normal number in every lane: no NaN, no infinity, nothing far from 0.
@@ -85,6 +115,21 @@ fn softplus_of<S: Simd, V: Vector<S>, const RARE: bool>(z: V) -> V {
         z.token(),
         #[inline(always)]
         || softplus_from::<S, V, RARE>(z, exp_of_minus::<S, V, RARE>(z.abs())),
+    )
+}
+
+#[inline(always)]
+fn logistic_of<S: Simd, V: Vector<S>, const RARE: bool>(z: V) -> Logistic<V> {
+    inlined_if_short(
+        z.token(),
+        #[inline(always)]
+        || {
+            let e = exp_of_minus::<S, V, RARE>(z.abs());
+            Logistic {
+                softplus: softplus_from::<S, V, RARE>(z, e),
+                sigmoid: sigmoid_from(z, e),
+            }
+        },
     )
 }
 
@@ -143,5 +188,26 @@ fn softplus_from<S: Simd, V: Vector<S>, const RARE: bool>(z: V, e: Pair<V>) -> V
         nan_where_nan(z, large.select(z, result))
     } else {
         result
+    }
+}
+
+/// `1 / (1 + e^-z)` from `e = e^-|z|`; NaN where `z` is.
+#[inline(always)]
+fn sigmoid_from<S: Simd, V: Vector<S>>(z: V, e: Pair<V>) -> Pair<V> {
+    let simd = z.token();
+    let (zero, one) = (
+        V::splat(simd, V::Element::ZERO),
+        V::splat(simd, V::Element::ONE),
+    );
+    let sum = ordered_sum(one, e.high);
+    let inverse = one / sum.high;
+    let positive = z.simd_ge(zero);
+    let numerator = positive.select(one, e.high);
+    let high = numerator * inverse;
+    let rest = (-high).fused_mul_add(sum.high, numerator) + positive.select(zero, e.low);
+    let rest = (-high).fused_mul_add(sum.low + e.low, rest);
+    Pair {
+        high,
+        low: rest * inverse,
     }
 }
