@@ -30,6 +30,21 @@ def log_tail(z: Any) -> Any:  # noqa: ANN401
     return (mp.log((1 + s) / (1 - s)) - 2 * s) / s**3
 
 
+def log1p_curve(e: Any) -> Any:  # noqa: ANN401
+    """(log(1+e) - e ln(2)) / (e - e^2)."""
+    ln_2 = mp.log(2)
+    if e < mp.mpf("1e-12"):
+        return 1 - ln_2 + e * (mp.mpf(1) / 2 - ln_2)
+    if 1 - e < mp.mpf("1e-12"):
+        return ln_2 - mp.mpf(1) / 2
+    return (mp.log(1 + e) - e * ln_2) / (e - e * e)
+
+
+def log1p_weight(e: Any) -> Any:  # noqa: ANN401
+    """Give the share of log(1 + e) that an error of `log1p_curve` has."""
+    return (e - e * e) / mp.log(1 + e) if e > 0 else mp.mpf(1)
+
+
 def alternating_extrema(xs: list[Any], errors: list[Any], count: int) -> list[Any]:
     """Find the places of `count` extrema of alternating sign, the largest where there are more."""
     chosen: list[tuple[Any, Any]] = []
@@ -78,17 +93,26 @@ def main() -> None:
     """Print the polynomials of both formats."""
     # A little more than ln(2)/2: the reduction rounds.
     reach = mp.log(2) / 2 + mp.mpf("0.0005")
-    for name, dtype, exp_degree, log_degree in (
-        ("f32", np.float32, 4, 3),
-        ("f64", np.float64, 9, 7),
+    for name, dtype, exp_degree, log_degree, log1p_degree in (
+        ("f32", np.float32, 4, 3, 8),
+        ("f64", np.float64, 9, 7, 19),
     ):
-        # The weights make the errors those of e^t and log(1 + f), up to a constant.
+        # The weights make the errors those of e^t, log(1 + f) and log(1 + e), up to a constant.
         for what, (coefficients, error) in (
             ("exp", minimax(exp_tail, (-reach, reach), exp_degree, lambda t: t * t + 1e-6)),
             (
                 "log",
                 minimax(
                     log_tail, (mp.mpf(0), mp.mpf("0.04002")), log_degree, lambda z: z / 2 + 1e-6
+                ),
+            ),
+            (
+                "log1p",
+                minimax(
+                    log1p_curve,
+                    (mp.mpf(0), mp.mpf(1)),
+                    log1p_degree,
+                    lambda e: log1p_weight(e) + mp.mpf("1e-6"),
                 ),
             ),
         ):

@@ -5,6 +5,7 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Dimension, IxDyn};
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::binary::{BinaryKernel, BinaryLoss, FromLogits, FromProbs, Wanted};
+use crate::kernel::range::{AnyOutside, Range};
 use crate::lanes::{View, ViewMut, check_shape, position, read_blocks, write_blocks};
 use crate::loss::{Loss, Reduction, check_eps, is_probability, mean, not_a_probability};
 use crate::wide::Wide;
@@ -446,6 +447,16 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
     /// An error at the first element that counts which is not from 0 to 1.
     fn check(&self, name: &'static str, input: usize, eps: f64) -> Result<()> {
         let view = &self.inputs[input];
+        let mut suspicious = false;
+        let merge = |AnyOutside(outside)| suspicious |= outside;
+        let range = Range::of_probabilities(eps);
+        match &self.weights {
+            None => read_blocks(std::array::from_ref(view), &range, merge)?,
+            Some([weight, _]) => read_blocks(&[view.clone(), weight.clone()], &range, merge)?,
+        }
+        if !suspicious {
+            return Ok(());
+        }
         let elements = view.elements();
         let weights = self.weights.as_ref().map(|[weight, _]| weight.elements());
         let counts = |place: usize| weights.as_ref().is_none_or(|w| w.value(place) != T::ZERO);

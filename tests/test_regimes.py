@@ -140,7 +140,7 @@ def test_sample_weights_of_any_size(size: float, dtype: Float) -> None:
         targets = random_indices(rng, shape, 1)
         weights = np.asarray(rng.random(shape[0]) * size, dtype)
         weights[3] = 1
-        options = {"sample_weight": weights, "reduction": "sum"}
+        options: dict[str, Any] = {"sample_weight": weights, "reduction": "sum"}
         want = expected_loss("cross_entropy", x, targets, 1, **options)
         _, grad = logitkit.cross_entropy_and_grad(x, targets, **options)
         check(grad, want[1], dtype, shape, float64=OPTIONS)

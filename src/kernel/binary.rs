@@ -1,13 +1,15 @@
 //! Binary cross entropy of a block of elements, from logits or from probabilities.
 //!
-//! Everything is computed in `f64`: weights, soft targets and the two terms would each cost half
-//! an ulp of `f32`.
+//! Targets of 0 and 1 without weights leave one term, which is computed in the element type. All
+//! else is computed in `f64`: weights, soft targets and the two terms would each cost half an ulp
+//! of `f32`. Which way an element goes depends on itself alone.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
+use crate::simd::logistic::logistic;
 use crate::simd::math::{
     Pair, clip, exp_pair, log_pair, log1p_pair, nan_where_nan, ordered_sum, over_one_plus, two_sum,
 };
@@ -17,6 +19,16 @@ use crate::wide::Wide;
 
 /// A binary loss of one element, less its weight.
 pub(crate) trait BinaryLoss: Copy + Sync {
+    /// Whether there is a shorter way for targets of 0 and 1.
+    const CLASSES: bool;
+
+    /// Losses and gradients of elements whose targets are `positive`, 1, or else 0.
+    fn of_classes<S: Simd, V: Vector<S>, const N: usize>(
+        self,
+        x: [V; N],
+        positive: [V::Mask; N],
+    ) -> [ClassLoss<V>; N];
+
     /// Loss and gradient; targets are from 0 to 1.
     fn evaluate<S: Simd>(
         self,
@@ -24,6 +36,13 @@ pub(crate) trait BinaryLoss: Copy + Sync {
         target: f64x8<S>,
         pos_weight: f64x8<S>,
     ) -> (f64x8<S>, f64x8<S>);
+}
+
+/// Loss and gradient of an element whose target is 0 or 1.
+#[derive(Clone, Copy)]
+pub(crate) struct ClassLoss<V> {
+    loss: V,
+    gradient: Pair<V>,
 }
 
 /// What a binary kernel writes.
@@ -58,65 +77,189 @@ impl<L: BinaryLoss, T: Float, const K: usize> RowKernel<T, K> for BinaryKernel<L
         _scratch: &mut Vec<f64>,
         total: &mut Wide,
     ) {
-        let mut block = Block {
-            loss: self.loss,
-            gradient: self.wanted == Wanted::Gradient,
-            scale: self.scale,
-            sum: ProductSum::new(simd),
+        let sum = match self.wanted {
+            Wanted::Sum => self.block::<S, T, K, SUM>(simd, lane),
+            Wanted::Losses => self.block::<S, T, K, LOSSES>(simd, lane),
+            Wanted::Gradient => self.block::<S, T, K, GRADIENT>(simd, lane),
         };
-        if self.wanted == Wanted::Sum {
-            lane.read(simd, &mut block);
-        } else {
-            lane.write::<1, _>(simd, &mut block);
-        }
-        *total += block.sum.total();
+        *total += sum;
     }
 }
 
-struct Block<S: Simd, L> {
+// `Wanted` as a constant: the inner loop has no branches for it.
+const SUM: u8 = 0;
+const LOSSES: u8 = 1;
+const GRADIENT: u8 = 2;
+
+impl<L: BinaryLoss> BinaryKernel<L> {
+    #[inline(always)]
+    fn block<S: Simd, T: Float, const K: usize, const WANTED: u8>(
+        &self,
+        simd: S,
+        lane: &mut Lane<'_, T, K>,
+    ) -> Wide {
+        let high = T::from_f64(self.scale.high);
+        let low = self.scale - Wide::new(high.to_f64());
+        let mut block = Block::<S, T, L, WANTED> {
+            loss: self.loss,
+            scale: self.scale,
+            scale_parts: [high, T::from_f64(low.to_f64())],
+            sum: ProductSum::new(simd),
+        };
+        if WANTED == SUM {
+            lane.read(simd, &mut block);
+        } else if K == 2 && L::CLASSES {
+            lane.write::<2, _>(simd, &mut block);
+        } else {
+            lane.write::<1, _>(simd, &mut block);
+        }
+        block.sum.total()
+    }
+}
+
+struct Block<S: Simd, T, L, const WANTED: u8> {
     loss: L,
-    gradient: bool,
     scale: Wide,
+    /// The same in the element type.
+    scale_parts: [T; 2],
     sum: ProductSum<S>,
 }
 
-impl<S: Simd, L: BinaryLoss, T: Float, const K: usize> VectorMap<S, T, K> for Block<S, L> {
+impl<S: Simd, L: BinaryLoss, T: Float, const K: usize, const WANTED: u8> VectorMap<S, T, K>
+    for Block<S, T, L, WANTED>
+{
     #[inline(always)]
     fn map<const N: usize>(
         &mut self,
         inputs: [[T::Vector<S>; N]; K],
         valid: usize,
     ) -> [T::Vector<S>; N] {
-        let mut vectors = inputs[0];
-        for (i, vector) in vectors.iter_mut().enumerate() {
-            let simd = vector.token();
-            let ones = T::Vector::<S>::splat(simd, T::ONE);
-            let (mut weight, mut pos_weight) = (ones, ones);
+        let mut results = inputs[0];
+        if K == 2 && L::CLASSES {
+            let is_class = class_targets(&inputs[1]);
+            let mut all = is_class[0];
+            for mask in is_class {
+                all &= mask;
+            }
+            if valid >= N * T::LANES && all.all_true() {
+                return self.classes(inputs[0], inputs[1], None);
+            }
+            for (i, result) in results.iter_mut().enumerate() {
+                let simd = result.token();
+                let (zero, one) = (splat::<S, T>(simd, T::ZERO), splat::<S, T>(simd, T::ONE));
+                let weight = valid_lanes::<S, T>(simd, valid);
+                let is_class = is_class[i];
+                let rest = is_class.select(zero, weight);
+                let general = self.general([*result, inputs[1][i], rest, one]);
+                *result = if is_class.any_true() {
+                    let count = is_class & weight.simd_eq(one);
+                    let [class] = self.classes([*result], [inputs[1][i]], Some(count));
+                    is_class.select(class, general)
+                } else {
+                    general
+                };
+            }
+            return results;
+        }
+        for (i, result) in results.iter_mut().enumerate() {
+            let simd = result.token();
+            let one = splat::<S, T>(simd, T::ONE);
+            let (mut weight, mut pos_weight) = (one, one);
             if K == 4 {
                 (weight, pos_weight) = (inputs[2][i], inputs[3][i]);
             }
             if valid < T::LANES {
                 // The lanes beyond the end weigh nothing.
-                weight *= partial(simd, &[T::ONE; 16][..valid], T::ZERO);
+                weight *= valid_lanes::<S, T>(simd, valid);
             }
-            let (weight, pos_weight) = (T::widen(weight), T::widen(pos_weight));
-            let targets = T::widen(inputs[1][i]);
-            let mut results = T::widen(*vector);
-            for (part, result) in results.as_mut().iter_mut().enumerate() {
-                *result = self.element(
-                    *result,
-                    targets.as_ref()[part],
-                    weight.as_ref()[part],
-                    pos_weight.as_ref()[part],
-                );
-            }
-            *vector = T::narrow(results);
+            *result = self.general([*result, inputs[1][i], weight, pos_weight]);
         }
-        vectors
+        results
     }
 }
 
-impl<S: Simd, L: BinaryLoss> Block<S, L> {
+#[inline(always)]
+fn splat<S: Simd, T: Float>(simd: S, value: T) -> T::Vector<S> {
+    T::Vector::<S>::splat(simd, value)
+}
+
+/// 1 in the lanes that hold elements, 0 in those beyond the end.
+#[inline(always)]
+fn valid_lanes<S: Simd, T: Float>(simd: S, valid: usize) -> T::Vector<S> {
+    partial(simd, &[T::ONE; 16][..valid.min(T::LANES)], T::ZERO)
+}
+
+type MaskOf<S, V> = <V as SimdBase<S>>::Mask;
+
+/// Where targets are 0 or 1.
+#[inline(always)]
+fn class_targets<S: Simd, V: Vector<S>, const N: usize>(targets: &[V; N]) -> [MaskOf<S, V>; N] {
+    let simd = targets[0].token();
+    let (zero, one) = (
+        V::splat(simd, V::Element::ZERO),
+        V::splat(simd, V::Element::ONE),
+    );
+    let mut masks = [targets[0].simd_eq(zero); N];
+    for (mask, target) in masks.iter_mut().zip(targets) {
+        *mask = target.simd_eq(zero) | target.simd_eq(one);
+    }
+    masks
+}
+
+impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> {
+    /// Elements whose targets are 0 or 1; only those that `count` are summed.
+    #[inline(always)]
+    fn classes<const N: usize>(
+        &mut self,
+        x: [T::Vector<S>; N],
+        targets: [T::Vector<S>; N],
+        count: Option<MaskOf<S, T::Vector<S>>>,
+    ) -> [T::Vector<S>; N] {
+        let simd = x[0].token();
+        let (zero, one) = (splat::<S, T>(simd, T::ZERO), splat::<S, T>(simd, T::ONE));
+        let mut positive = [targets[0].simd_eq(one); N];
+        for (positive, target) in positive.iter_mut().zip(targets) {
+            *positive = target.simd_eq(one);
+        }
+        let losses = self.loss.of_classes(x, positive);
+        let [scale, scale_low] = self.scale_parts;
+        let (scale, scale_low) = (splat::<S, T>(simd, scale), splat::<S, T>(simd, scale_low));
+        let mut results = x;
+        for (result, ClassLoss { loss, gradient }) in results.iter_mut().zip(losses) {
+            if WANTED != LOSSES {
+                let term = count.map_or(loss, |count| count.select(loss, zero));
+                self.sum.add_term::<T>(term);
+            }
+            *result = if WANTED == GRADIENT {
+                let low = gradient.low * scale;
+                let low = gradient.high.fused_mul_add(scale_low, low);
+                let scaled = gradient.high.fused_mul_add(scale, low);
+                nan_where_nan(*result, scaled)
+            } else {
+                loss
+            };
+        }
+        results
+    }
+
+    /// Elements with any target, in `f64`: scores, targets, weights and those of the positive class.
+    #[inline(always)]
+    fn general(&mut self, inputs: [T::Vector<S>; 4]) -> T::Vector<S> {
+        let [x, targets, weight, pos_weight] = inputs;
+        let (targets, weight) = (T::widen(targets), T::widen(weight));
+        let pos_weight = T::widen(pos_weight);
+        let mut results = T::widen(x);
+        for (part, result) in results.as_mut().iter_mut().enumerate() {
+            *result = self.element(
+                *result,
+                targets.as_ref()[part],
+                weight.as_ref()[part],
+                pos_weight.as_ref()[part],
+            );
+        }
+        T::narrow(results)
+    }
+
     #[inline(always)]
     fn element(
         &mut self,
@@ -135,7 +278,7 @@ impl<S: Simd, L: BinaryLoss> Block<S, L> {
         );
         let loss = left_out.select(zero, loss);
         self.sum.add(loss, weight);
-        let result = if self.gradient {
+        let result = if WANTED == GRADIENT {
             let weighted = left_out.select(zero, gradient) * weight;
             let low = weighted * f64x8::splat(simd, self.scale.low);
             let scaled = weighted.fused_mul_add(f64x8::splat(simd, self.scale.high), low);
@@ -161,6 +304,40 @@ fn weighted<S: Simd>(a: f64x8<S>, b: f64x8<S>) -> f64x8<S> {
 pub(crate) struct FromLogits;
 
 impl BinaryLoss for FromLogits {
+    const CLASSES: bool = true;
+
+    #[inline(always)]
+    fn of_classes<S: Simd, V: Vector<S>, const N: usize>(
+        self,
+        mut z: [V; N],
+        positive: [V::Mask; N],
+    ) -> [ClassLoss<V>; N] {
+        let zero = V::splat(z[0].token(), V::Element::ZERO);
+        for (z, positive) in z.iter_mut().zip(positive) {
+            *z = positive.select(-*z, *z);
+        }
+        let nothing = Pair {
+            high: zero,
+            low: zero,
+        };
+        let mut results = [ClassLoss {
+            loss: zero,
+            gradient: nothing,
+        }; N];
+        for (i, logistic) in logistic(z).into_iter().enumerate() {
+            let Pair { high, low } = logistic.sigmoid;
+            results[i] = ClassLoss {
+                loss: logistic.softplus,
+                // 0 - 0 is 0, whereas -0 would show.
+                gradient: Pair {
+                    high: positive[i].select(zero - high, high),
+                    low: positive[i].select(zero - low, low),
+                },
+            };
+        }
+        results
+    }
+
     #[inline(always)]
     fn evaluate<S: Simd>(
         self,
@@ -208,6 +385,17 @@ pub(crate) struct FromProbs {
 }
 
 impl BinaryLoss for FromProbs {
+    const CLASSES: bool = false;
+
+    #[inline(always)]
+    fn of_classes<S: Simd, V: Vector<S>, const N: usize>(
+        self,
+        _p: [V; N],
+        _positive: [V::Mask; N],
+    ) -> [ClassLoss<V>; N] {
+        unreachable!("all targets go the general way")
+    }
+
     #[inline(always)]
     fn evaluate<S: Simd>(
         self,

@@ -5,14 +5,14 @@ use fearless_simd::Simd;
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
-use crate::simd::math::{sigmoid, softplus};
+use crate::simd::logistic::{sigmoid, softplus};
 
 /// An element-wise function as a kernel.
 pub(crate) struct Elementwise<F>(pub(crate) F);
 
-/// A function of each lane of a vector.
+/// A function of each lane of some vectors.
 pub(crate) trait VectorFunction: Copy + Sync {
-    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S>;
+    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N];
 }
 
 /// `1 / (1 + e^-x)`.
@@ -29,22 +29,30 @@ pub(crate) struct LogSigmoid;
 
 impl VectorFunction for Sigmoid {
     #[inline(always)]
-    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
+    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         sigmoid(x)
     }
 }
 
 impl VectorFunction for Softplus {
     #[inline(always)]
-    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
+    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         softplus(x)
     }
 }
 
 impl VectorFunction for LogSigmoid {
     #[inline(always)]
-    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
-        -softplus(-x)
+    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+        let mut x = x;
+        for x in &mut x {
+            *x = -*x;
+        }
+        let mut result = softplus(x);
+        for result in &mut result {
+            *result = -*result;
+        }
+        result
     }
 }
 
@@ -52,13 +60,10 @@ impl<F: VectorFunction, S: Simd, T: Float> VectorMap<S, T, 1> for Elementwise<F>
     #[inline(always)]
     fn map<const N: usize>(
         &mut self,
-        [mut vectors]: [[T::Vector<S>; N]; 1],
+        [vectors]: [[T::Vector<S>; N]; 1],
         _valid: usize,
     ) -> [T::Vector<S>; N] {
-        for x in &mut vectors {
-            *x = self.0.apply::<S, T>(*x);
-        }
-        vectors
+        self.0.apply::<S, T, N>(vectors)
     }
 }
 
@@ -74,6 +79,6 @@ impl<F: VectorFunction, T: Float> RowKernel<T, 1> for Elementwise<F> {
         _scratch: &mut Vec<f64>,
         (): &mut (),
     ) {
-        lane.write::<1, _>(simd, &mut Self(self.0));
+        lane.write::<4, _>(simd, &mut Self(self.0));
     }
 }

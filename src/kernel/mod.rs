@@ -12,6 +12,7 @@ pub(crate) mod normalizer;
 pub(crate) mod piece;
 pub(crate) mod predict;
 pub(crate) mod rows;
+pub(crate) mod range;
 pub(crate) mod softmax;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ pub(crate) struct Pair<V> {
 }
 
 #[inline(always)]
-fn format<S: Simd, V: Vector<S>>() -> Format<V::Element> {
+pub(super) fn format<S: Simd, V: Vector<S>>() -> Format<V::Element> {
     <V::Element as Float>::FORMAT
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn ordered_sum<S: Simd, V: Vector<S>>(a: V, b: V) -> Pair<V> {
 
 /// The polynomial whose coefficients are given lowest power first.
 #[inline(always)]
-fn polynomial<S: Simd, V: Vector<S>>(x: V, coefficients: &[V::Element]) -> V {
+pub(super) fn polynomial<S: Simd, V: Vector<S>>(x: V, coefficients: &[V::Element]) -> V {
     let simd = x.token();
     let mut sum = V::splat(simd, V::Element::ZERO);
     for (index, &c) in coefficients.iter().rev().enumerate() {
@@ -64,7 +64,7 @@ fn polynomial<S: Simd, V: Vector<S>>(x: V, coefficients: &[V::Element]) -> V {
 
 /// `2^k` from the integer that rounding by the magic number has left in the low bits.
 #[inline(always)]
-fn power_of_two<S: Simd, V: Vector<S>>(biased: V) -> V {
+pub(super) fn power_of_two<S: Simd, V: Vector<S>>(biased: V) -> V {
     V::from_bits(biased.to_bits() << format::<S, V>().significand_bits)
 }
 
@@ -467,63 +467,6 @@ pub(crate) fn over_one_plus<S: Simd, V: Vector<S>>(numerator: Pair<V>, e: Pair<V
             rest.fused_mul_add(inverse, quotient)
         },
     )
-}
-
-/// `1 / (1 + e^-z)`, error below 1.5 ulp.
-#[inline(always)]
-pub(crate) fn sigmoid<S: Simd, V: Vector<S>>(z: V) -> V {
-    inlined_if_short(
-        z.token(),
-        #[inline(always)]
-        || {
-            let simd = z.token();
-            let zero = V::splat(simd, V::Element::ZERO);
-            let e = exp_of_minus_abs(z);
-            let positive = z.simd_ge(zero);
-            let numerator = Pair {
-                high: positive.select(V::splat(simd, V::Element::ONE), e.high),
-                low: positive.select(zero, e.low),
-            };
-            nan_where_nan(z, over_one_plus(numerator, e))
-        },
-    )
-}
-
-/// `log(1 + e^z)`, error below 1.5 ulp.
-#[inline(always)]
-pub(crate) fn softplus<S: Simd, V: Vector<S>>(z: V) -> V {
-    inlined_if_short(
-        z.token(),
-        #[inline(always)]
-        || {
-            let simd = z.token();
-            let zero = V::splat(simd, V::Element::ZERO);
-            let pair = softplus_pair(z);
-            let infinite = pair.high.simd_eq(V::splat(simd, V::Element::INFINITY));
-            let low = infinite.select(zero, pair.low);
-            nan_where_nan(z, pair.high + low)
-        },
-    )
-}
-
-/// `log(1 + e^z)` as a pair; the low part of an infinite one means nothing.
-#[inline(always)]
-pub(crate) fn softplus_pair<S: Simd, V: Vector<S>>(z: V) -> Pair<V> {
-    let zero = V::splat(z.token(), V::Element::ZERO);
-    let log = log1p_pair(exp_of_minus_abs(z));
-    let sum = two_sum(z.simd_gt(zero).select(z, zero), log.high);
-    Pair {
-        high: sum.high,
-        low: sum.low + log.low,
-    }
-}
-
-#[inline(always)]
-fn exp_of_minus_abs<S: Simd, V: Vector<S>>(z: V) -> Pair<V> {
-    exp_pair(Pair {
-        high: -z.abs(),
-        low: V::splat(z.token(), V::Element::ZERO),
-    })
 }
 
 /// One NaN for all: what the arithmetic makes of a NaN's payload differs between machines.

@@ -4,6 +4,7 @@
 //! function states its error bound; `tests` measures it.
 
 pub(crate) mod level;
+pub(crate) mod logistic;
 pub(crate) mod math;
 pub(crate) mod reduce;
 #[cfg(test)]

@@ -104,6 +104,20 @@ impl<S: Simd> ProductSum<S> {
         self.error += sum.low + error;
     }
 
+    /// Adds terms: those of `f32` to `f64` lanes, which is exact enough for thousands of them.
+    #[inline(always)]
+    pub(crate) fn add_term<T: Float>(&mut self, terms: T::Vector<S>) {
+        match T::widen(terms).as_ref() {
+            [low, high] => self.sum += *low + *high,
+            [exact] => {
+                let sum = two_sum(self.sum, *exact);
+                self.sum = sum.high;
+                self.error += sum.low;
+            }
+            _ => unreachable!("a vector widens to one or two"),
+        }
+    }
+
     /// The sum over the lanes, in a fixed order.
     #[inline(always)]
     pub(crate) fn total(self) -> Wide {
