@@ -5,7 +5,8 @@ use ndarray::{Array, ArrayView, ArrayViewMut, Axis, Dimension, RemoveAxis};
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::RowKernel;
-use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, LogSumExp, Softmax, SoftmaxVjp};
+use crate::kernel::softmax::{LogSoftmax, LogSumExp, Softmax};
+use crate::kernel::vjp::{LogSoftmaxVjp, SoftmaxVjp};
 use crate::lanes::{View, ViewMut, read_rows, reserved, write_rows};
 
 /// Turns logits into probabilities along an axis.

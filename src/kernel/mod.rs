@@ -12,6 +12,7 @@ pub(crate) mod predict;
 pub(crate) mod softmax;
 #[cfg(test)]
 mod tests;
+pub(crate) mod vjp;
 
 use fearless_simd::Simd;
 

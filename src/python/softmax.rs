@@ -8,7 +8,8 @@ use super::threads::run;
 use crate::elementwise::map_elements;
 use crate::kernel::RowKernel;
 use crate::kernel::elementwise::{LogSigmoid, Sigmoid, Softplus, VectorFunction};
-use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, Softmax, SoftmaxVjp};
+use crate::kernel::softmax::{LogSoftmax, Softmax};
+use crate::kernel::vjp::{LogSoftmaxVjp, SoftmaxVjp};
 use crate::softmax::{logsumexp_rows, map_rows, vjp};
 
 type Object<'py> = Bound<'py, PyAny>;
