@@ -162,12 +162,17 @@ fn product_sum<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 2>) -> Wide {
     // Writing fetches the inputs of the row behind this one; now it is the output's turn.
     let mut place = lane.output().as_ptr();
     let mut sum = DotSum::new(simd);
-    let (a, b) = (lane.nth_input(0), lane.nth_input(1));
-    for (a, b) in a.chunks(T::LANES).zip(b.chunks(T::LANES)) {
+    let a = lane.nth_input(0).chunks_exact(T::LANES);
+    let b = lane.nth_input(1).chunks_exact(T::LANES);
+    let last_a = partial(simd, a.remainder(), T::ZERO);
+    let last_b = partial(simd, b.remainder(), T::ZERO);
+    for (a, b) in a.zip(b) {
         prefetch(place);
         place = place.wrapping_add(T::LANES);
-        sum.add::<T>(partial(simd, a, T::ZERO), partial(simd, b, T::ZERO));
+        let a = T::Vector::<S>::from_slice(simd, a);
+        sum.add_product::<T>(a, T::Vector::<S>::from_slice(simd, b));
     }
+    sum.add_product::<T>(last_a, last_b);
     sum.total::<T>()
 }
 
@@ -177,11 +182,13 @@ fn second_sum<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 2>) -> Wide {
     // Writing fetches the inputs of the row behind this one; now it is the output's turn.
     let mut place = lane.output().as_ptr();
     let mut sum = DotSum::new(simd);
-    let one = T::Vector::<S>::splat(simd, T::ONE);
-    for elements in lane.nth_input(1).chunks(T::LANES) {
+    let vectors = lane.nth_input(1).chunks_exact(T::LANES);
+    let last = partial(simd, vectors.remainder(), T::ZERO);
+    for vector in vectors {
         prefetch(place);
         place = place.wrapping_add(T::LANES);
-        sum.add::<T>(partial(simd, elements, T::ZERO), one);
+        sum.add::<T>(T::Vector::<S>::from_slice(simd, vector));
     }
+    sum.add::<T>(last);
     sum.total::<T>()
 }

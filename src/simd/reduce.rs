@@ -100,7 +100,7 @@ impl<S: Simd> ProductSum<S> {
     }
 }
 
-/// The sum of products of elements: in `f64` lanes for `f32`, whose products are exact there; in
+/// The sum of elements or of their products: in `f64` lanes for `f32`, whose products are exact there; in
 /// compensated lanes that keep the rounding errors of products and sums for `f64`.
 pub(crate) struct DotSum<S: Simd> {
     sums: [f64x8<S>; 2],
@@ -114,9 +114,26 @@ impl<S: Simd> DotSum<S> {
         }
     }
 
+    #[inline(always)]
+    pub(crate) fn add<T: Float>(&mut self, terms: T::Vector<S>) {
+        let [first, second] = &mut self.sums;
+        match T::widen(terms).as_ref() {
+            &[low, high] => {
+                *first += low;
+                *second += high;
+            }
+            &[term] => {
+                let sum = two_sum(*first, term);
+                *first = sum.high;
+                *second += sum.low;
+            }
+            _ => unreachable!("a vector widens to one or two"),
+        }
+    }
+
     /// Adds `a * b` in every lane.
     #[inline(always)]
-    pub(crate) fn add<T: Float>(&mut self, a: T::Vector<S>, b: T::Vector<S>) {
+    pub(crate) fn add_product<T: Float>(&mut self, a: T::Vector<S>, b: T::Vector<S>) {
         let [first, second] = &mut self.sums;
         match (T::widen(a).as_ref(), T::widen(b).as_ref()) {
             (&[a_low, a_high], &[b_low, b_high]) => {
