@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::piece::PieceKernel;
-use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, LogSumExp, Softmax, SoftmaxVjp};
+use crate::kernel::softmax::{LogSoftmax, LogSumExp, Softmax};
+use crate::kernel::vjp::{LogSoftmaxVjp, SoftmaxVjp};
 use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_rows};
 
 /// Turns logits into probabilities along an axis.

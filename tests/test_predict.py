@@ -73,6 +73,22 @@ def test_top_k_special_values(
         check_top_k(x, k, axis)
 
 
+@pytest.mark.parametrize(
+    "classes", [*range(36), 63, 64, 65, 127, 128, 129, 143, 191, 255, 257, 513, 1000, 1031]
+)
+def test_top_k_of_every_length(rng: np.random.Generator, dtype: Float, classes: int) -> None:
+    """Ends of vectors, few and many of the classes; distinct values, ties, and NaN among them."""
+    ties = rng.choice(np.array([0.5, -1.0, 2.0, -np.inf], dtype=dtype), size=(3, classes))
+    mixed = np.where(
+        rng.random((3, classes)) < 0.1, np.nan, random_logits(rng, (3, classes), dtype)
+    )
+    ascending = np.arange(classes, dtype=dtype)
+    x = np.vstack([ties, mixed, [ascending], [-ascending], np.full((1, classes), -np.inf)])
+    for k in {0, 1, 2, 5, 16, 32, 33, 64, 65, classes // 8, classes - 1, classes}:
+        if 0 <= k <= classes:
+            check_top_k(x.astype(dtype), k)
+
+
 def test_top_k_by_hand(dtype: Float) -> None:
     """The order stated in full, once."""
     x = np.array([1.0, np.nan, -np.inf, np.inf, 1.0, np.nan], dtype=dtype)

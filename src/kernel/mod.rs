@@ -11,12 +11,13 @@ pub(crate) mod lane;
 pub(crate) mod normalizer;
 pub(crate) mod piece;
 pub(crate) mod predict;
-pub(crate) mod rows;
 pub(crate) mod range;
+pub(crate) mod rows;
 pub(crate) mod softmax;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tile;
+pub(crate) mod vjp;
 
 use fearless_simd::Simd;
 

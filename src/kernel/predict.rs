@@ -2,7 +2,7 @@
 //!
 //! Larger scores come first, equal ones by the lower index, and NaN counts as the largest.
 
-use fearless_simd::{Simd, SimdBase, SimdMask};
+use fearless_simd::{Select, Simd, SimdBase, SimdMask};
 
 use super::RowKernel;
 use super::lane::Lane;
@@ -11,6 +11,9 @@ use crate::simd::reduce::partial;
 
 /// Up to this many best classes a sorted list is kept while reading; more are selected and sorted.
 const SHORT_LIST: usize = 64;
+
+/// Vectors compared at once: their lanes fill the bits of a `u64`.
+const GROUP: usize = 4;
 
 /// The `k` best classes of each row.
 pub(crate) struct TopK {
@@ -44,16 +47,19 @@ impl<T: Float> RowKernel<T, 1> for TopK {
         _scratch: &mut Vec<f64>,
         total: &mut Ranked<T>,
     ) {
-        let row = lane.input();
-        let best = if self.k <= SHORT_LIST {
-            short_list(simd, row, self.k)
-        } else {
-            selected(row, self.k)
+        let start = total.values.len();
+        total.values.resize(start + self.k, T::ZERO);
+        total.indices.resize(start + self.k, 0);
+        let best = Best {
+            values: &mut total.values[start..],
+            indices: &mut total.indices[start..],
+            len: 0,
         };
-        total.values.extend(best.iter().map(|&(value, _)| value));
-        total
-            .indices
-            .extend(best.iter().map(|&(_, index)| index as i64));
+        if self.k <= SHORT_LIST {
+            best.collect(simd, lane.input());
+        } else {
+            best.select(lane.input());
+        }
     }
 }
 
@@ -63,43 +69,150 @@ fn above<T: Float>(a: T, b: T) -> bool {
     a > b || (a.to_f64().is_nan() && !b.to_f64().is_nan())
 }
 
-#[inline(always)]
-fn short_list<S: Simd, T: Float>(simd: S, row: &[T], k: usize) -> Vec<(T, usize)> {
-    let mut best: Vec<(T, usize)> = Vec::with_capacity(k + 1);
-    if k == 0 {
-        return best;
-    }
-    for (chunk_index, chunk) in row.chunks(T::LANES).enumerate() {
-        if let Some(&(last, _)) = best.get(k - 1) {
-            // Most vectors hold nothing better than the list's last.
-            let limit = T::Vector::<S>::splat(simd, last);
-            let vector = partial(simd, chunk, -T::INFINITY);
-            if last.to_f64().is_nan() || vector.simd_le(limit).all_true() {
-                continue;
-            }
-        }
-        for (lane, &value) in chunk.iter().enumerate() {
-            if best.len() == k && !above(value, best[k - 1].0) {
-                continue;
-            }
-            let place = best.partition_point(|&(other, _)| !above(value, other));
-            best.insert(place, (value, chunk_index * T::LANES + lane));
-            best.truncate(k);
-        }
-    }
-    best
+/// The best classes of a row, best first; there is room for as many as are wanted.
+struct Best<'a, T> {
+    values: &'a mut [T],
+    indices: &'a mut [i64],
+    /// How many have been found.
+    len: usize,
 }
 
-fn selected<T: Float>(row: &[T], k: usize) -> Vec<(T, usize)> {
-    let order =
-        |a: &(T, usize), b: &(T, usize)| above(b.0, a.0).cmp(&above(a.0, b.0)).then(a.1.cmp(&b.1));
-    let mut ranked: Vec<_> = row.iter().copied().zip(0..).collect();
-    if k < ranked.len() {
-        ranked.select_nth_unstable_by(k, order);
-        ranked.truncate(k);
+impl<T: Float> Best<'_, T> {
+    /// The last of the best, if there are as many as wanted.
+    #[inline(always)]
+    fn last(&self) -> Option<T> {
+        if self.len == self.values.len() {
+            self.values.last().copied()
+        } else {
+            None
+        }
     }
-    ranked.sort_unstable_by(order);
-    ranked
+
+    /// Takes in an element if it is among the best; indices come in ascending order.
+    #[inline(always)]
+    fn offer(&mut self, value: T, index: usize) {
+        let mut place = self.len;
+        match self.last() {
+            Some(last) if !above(value, last) => return,
+            Some(_) => place -= 1,
+            None => self.len += 1,
+        }
+        while place > 0 && above(value, self.values[place - 1]) {
+            self.values[place] = self.values[place - 1];
+            self.indices[place] = self.indices[place - 1];
+            place -= 1;
+        }
+        self.values[place] = value;
+        self.indices[place] = index as i64;
+    }
+
+    /// Finds the best by reading the row once, or twice: after the first time few elements are left
+    /// to look at.
+    #[inline(always)]
+    fn collect<S: Simd>(mut self, simd: S, row: &[T]) {
+        if self.values.is_empty() {
+            return;
+        }
+        let mut limit = if row.len() / 8 >= self.values.len().max(T::LANES) {
+            lower_limit(simd, row, self.values.len())
+        } else {
+            -T::INFINITY
+        };
+        for (group_index, group) in row.chunks(GROUP * T::LANES).enumerate() {
+            let start = group_index * GROUP * T::LANES;
+            let limits = T::Vector::<S>::splat(simd, limit);
+            let last = self.last();
+            let mut candidates = 0_u64;
+            for (index, chunk) in group.chunks(T::LANES).enumerate() {
+                let vector = partial(simd, chunk, -T::INFINITY);
+                // Once there are enough, an equal one comes too late.
+                let beaten = if last.is_some() {
+                    vector.simd_le(limits)
+                } else {
+                    vector.simd_lt(limits)
+                };
+                candidates |= (!beaten).to_bitmask() << (index * T::LANES);
+            }
+            while candidates != 0 {
+                let place = candidates.trailing_zeros() as usize;
+                // Those behind the row's end stand for nothing.
+                let Some(&value) = group.get(place) else {
+                    break;
+                };
+                self.offer(value, start + place);
+                candidates &= candidates - 1;
+            }
+            if let Some(last) = self.last() {
+                if last.to_f64().is_nan() {
+                    return;
+                }
+                limit = last;
+            }
+        }
+    }
+
+    /// Finds the best by sorting them all out.
+    fn select(self, row: &[T]) {
+        let mut keys: Vec<u128> = (0_u64..).zip(row).map(|(i, &x)| sort_key(x, i)).collect();
+        let k = self.values.len();
+        if k < keys.len() {
+            keys.select_nth_unstable(k);
+            keys.truncate(k);
+        }
+        keys.sort_unstable();
+        let places = self.values.iter_mut().zip(self.indices);
+        for ((value, index), key) in places.zip(keys) {
+            *index = key as i64;
+            *value = row[key as u64 as usize];
+        }
+    }
+}
+
+/// A number that ascends where the order of an element and its index does.
+fn sort_key<T: Float>(value: T, index: u64) -> u128 {
+    const SIGN: u64 = 1 << 63;
+    let value = value.to_f64();
+    // Adding 0 makes one of the two zeros.
+    let bits = (value + 0.0).to_bits();
+    let descending = if value.is_nan() {
+        0
+    } else if bits & SIGN == 0 {
+        !(bits | SIGN)
+    } else {
+        bits
+    };
+    u128::from(descending) << 64 | u128::from(index)
+}
+
+/// A value that at least `k` elements of the row are not below, as large as is quickly found: the
+/// `k`-th of the maxima of the row's lanes, equal ones counted once.
+#[inline(always)]
+fn lower_limit<S: Simd, T: Float>(simd: S, row: &[T], k: usize) -> T {
+    let lowest = T::Vector::<S>::splat(simd, -T::INFINITY);
+    let mut maxima = [lowest; GROUP];
+    // What is left at the end can only raise the limit.
+    for group in row.chunks_exact(GROUP * T::LANES) {
+        for (max, chunk) in maxima.iter_mut().zip(group.chunks_exact(T::LANES)) {
+            *max = max.max(T::Vector::<S>::from_slice(simd, chunk));
+        }
+    }
+    // Where there is a NaN, the maximum is one element or another, or NaN.
+    for max in &mut maxima {
+        *max = max.simd_eq(*max).select(*max, lowest);
+    }
+    let mut limit = T::INFINITY;
+    for _ in 0..k {
+        let [a, b, c, d] = maxima;
+        limit = a.max(b).max(c.max(d)).reduce_max();
+        if limit == -T::INFINITY {
+            break;
+        }
+        let limits = T::Vector::<S>::splat(simd, limit);
+        for max in &mut maxima {
+            *max = max.simd_lt(limits).select(*max, lowest);
+        }
+    }
+    limit
 }
 
 /// How many rows have their class among the `k` best; `class` is `None` for rows left out.

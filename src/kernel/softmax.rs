@@ -1,4 +1,4 @@
-//! softmax, log_softmax, their vector-Jacobian products and log-sum-exp of one row.
+//! softmax, log_softmax and log-sum-exp of one row.
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
@@ -10,9 +10,7 @@ use super::rows::{Halves, ROWS};
 use super::tile::{Tile, TileKernel};
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::{Pair, exp_pair, nan_where_nan, two_sum};
-use crate::simd::reduce::ProductSum;
-use crate::simd::reduce::partial;
+use crate::simd::math::{Pair, two_sum};
 use crate::wide::Wide;
 
 /// `p = e^(x - lse)`.
@@ -270,126 +268,4 @@ fn difference<S: Simd, T: Float>(x: T::Vector<S>, sum: Pair<T::Vector<S>>) -> T:
     let lowest = T::Vector::<S>::splat(x.token(), -T::INFINITY);
     let infinite = difference.high.simd_eq(lowest);
     infinite.select(lowest, difference.high + (difference.low - sum.low))
-}
-
-/// The gradient of softmax: `p * (g - sum(p * g))`.
-pub(crate) struct SoftmaxVjp;
-
-impl<T: Float> RowKernel<T, 2> for SoftmaxVjp {
-    type Total = ();
-
-    #[inline(always)]
-    fn row<S: Simd>(
-        &self,
-        simd: S,
-        _row: usize,
-        lane: &mut Lane<'_, T, 2>,
-        _scratch: &mut Vec<f64>,
-        (): &mut (),
-    ) {
-        let dot = product_sum::<S, T>(simd, lane.nth_input(0), lane.nth_input(1));
-        lane.write::<1, _>(simd, &mut CentredProduct { dot });
-    }
-}
-
-struct CentredProduct {
-    dot: Wide,
-}
-
-impl<S: Simd, T: Float> VectorMap<S, T, 2> for CentredProduct {
-    #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        [mut results, g]: [[T::Vector<S>; N]; 2],
-        _valid: usize,
-    ) -> [T::Vector<S>; N] {
-        for (result, g) in results.iter_mut().zip(g) {
-            let (mut p, g) = (T::widen(*result), T::widen(g));
-            for (p, &g) in p.as_mut().iter_mut().zip(g.as_ref()) {
-                let simd = g.token();
-                let difference = two_sum(g, f64x8::splat(simd, -self.dot.high));
-                let low = difference.low - f64x8::splat(simd, self.dot.low);
-                let product = *p * (difference.high + low);
-                *p = nan_where_nan(product, product);
-            }
-            *result = T::narrow(p);
-        }
-        results
-    }
-}
-
-/// The gradient of log_softmax: `g - e^(log p) * sum(g)`.
-pub(crate) struct LogSoftmaxVjp;
-
-impl<T: Float> RowKernel<T, 2> for LogSoftmaxVjp {
-    type Total = ();
-
-    #[inline(always)]
-    fn row<S: Simd>(
-        &self,
-        simd: S,
-        _row: usize,
-        lane: &mut Lane<'_, T, 2>,
-        _scratch: &mut Vec<f64>,
-        (): &mut (),
-    ) {
-        let sum = sum::<S, T>(simd, lane.nth_input(1));
-        lane.write::<1, _>(simd, &mut LessShare { sum });
-    }
-}
-
-struct LessShare {
-    sum: Wide,
-}
-
-impl<S: Simd, T: Float> VectorMap<S, T, 2> for LessShare {
-    #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        [mut results, g]: [[T::Vector<S>; N]; 2],
-        _valid: usize,
-    ) -> [T::Vector<S>; N] {
-        for (result, g) in results.iter_mut().zip(g) {
-            let (log_p, mut g) = (T::widen(*result), T::widen(g));
-            for (g, &log_p) in g.as_mut().iter_mut().zip(log_p.as_ref()) {
-                let simd = log_p.token();
-                let zero = f64x8::splat(simd, 0.0);
-                let p = exp_pair(Pair {
-                    high: log_p,
-                    low: zero,
-                });
-                let p = p.high + p.low;
-                let product = p * f64x8::splat(simd, self.sum.to_f64());
-                *g = nan_where_nan(*g - product, *g - product);
-            }
-            *result = T::narrow(g);
-        }
-        results
-    }
-}
-
-/// `sum(a * b)` over a row.
-#[inline(always)]
-fn product_sum<S: Simd, T: Float>(simd: S, a: &[T], b: &[T]) -> Wide {
-    let mut sum = ProductSum::new(simd);
-    for (a, b) in a.chunks(T::LANES).zip(b.chunks(T::LANES)) {
-        let a = T::widen(partial(simd, a, T::ZERO));
-        let b = T::widen(partial(simd, b, T::ZERO));
-        for (&a, &b) in a.as_ref().iter().zip(b.as_ref()) {
-            sum.add(a, b);
-        }
-    }
-    sum.total()
-}
-
-/// The sum of a row.
-#[inline(always)]
-fn sum<S: Simd, T: Float>(simd: S, row: &[T]) -> Wide {
-    let mut sum = ProductSum::new(simd);
-    for chunk in row.chunks(T::LANES) {
-        for &x in T::widen(partial(simd, chunk, T::ZERO)).as_ref() {
-            sum.add(x, f64x8::splat(simd, 1.0));
-        }
-    }
-    sum.total()
 }

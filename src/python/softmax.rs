@@ -9,7 +9,8 @@ use crate::elementwise::map_elements;
 use crate::kernel::RowKernel;
 use crate::kernel::elementwise::{LogSigmoid, Sigmoid, Softplus, VectorFunction};
 use crate::kernel::piece::PieceKernel;
-use crate::kernel::softmax::{LogSoftmax, LogSoftmaxVjp, Softmax, SoftmaxVjp};
+use crate::kernel::softmax::{LogSoftmax, Softmax};
+use crate::kernel::vjp::{LogSoftmaxVjp, SoftmaxVjp};
 use crate::softmax::{logsumexp_rows, map_classes, vjp};
 
 type Object<'py> = Bound<'py, PyAny>;

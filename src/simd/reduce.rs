@@ -128,6 +128,70 @@ impl<S: Simd> ProductSum<S> {
     }
 }
 
+/// The sum of elements or of their products: in `f64` lanes for `f32`, whose products are exact there; in
+/// compensated lanes that keep the rounding errors of products and sums for `f64`.
+pub(crate) struct DotSum<S: Simd> {
+    sums: [f64x8<S>; 2],
+}
+
+impl<S: Simd> DotSum<S> {
+    #[inline(always)]
+    pub(crate) fn new(simd: S) -> Self {
+        Self {
+            sums: [f64x8::splat(simd, 0.0); 2],
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn add<T: Float>(&mut self, terms: T::Vector<S>) {
+        let [first, second] = &mut self.sums;
+        match T::widen(terms).as_ref() {
+            &[low, high] => {
+                *first += low;
+                *second += high;
+            }
+            &[term] => {
+                let sum = two_sum(*first, term);
+                *first = sum.high;
+                *second += sum.low;
+            }
+            _ => unreachable!("a vector widens to one or two"),
+        }
+    }
+
+    /// Adds `a * b` in every lane.
+    #[inline(always)]
+    pub(crate) fn add_product<T: Float>(&mut self, a: T::Vector<S>, b: T::Vector<S>) {
+        let [first, second] = &mut self.sums;
+        match (T::widen(a).as_ref(), T::widen(b).as_ref()) {
+            (&[a_low, a_high], &[b_low, b_high]) => {
+                *first += a_low * b_low;
+                *second += a_high * b_high;
+            }
+            (&[a], &[b]) => {
+                let (sum, error) = (*first, *second);
+                let mut exact = ProductSum { sum, error };
+                exact.add(a, b);
+                self.sums = [exact.sum, exact.error];
+            }
+            _ => unreachable!("a vector widens to one or two"),
+        }
+    }
+
+    /// The sum over the lanes, in a fixed order.
+    #[inline(always)]
+    pub(crate) fn total<T: Float>(self) -> Wide {
+        let [first, second] = self.sums;
+        let zero = f64x8::splat(first.token(), 0.0);
+        let (sum, error) = if T::LANES == 8 {
+            (first, second)
+        } else {
+            (first + second, zero)
+        };
+        ProductSum { sum, error }.total()
+    }
+}
+
 /// The maximum of a row of finite or infinite numbers, `-inf` for none. A NaN may be passed over
 /// or come out, depending on the instruction set.
 #[inline(always)]
