@@ -569,7 +569,7 @@ impl ValueKernel<i64> for IndexCheck {
         let (mut wrong, mut kept) = (0, 0);
         let (ignored, ignores) = (self.ignored.unwrap_or(0), self.ignored.is_some());
         for &index in indices {
-            let is_kept = u64::from(!ignores | (index != ignored));
+            let is_kept = u64::from(!ignores || index != ignored);
             wrong |= u64::from(index as u64 >= self.classes as u64) & is_kept;
             kept += is_kept;
         }

@@ -17,9 +17,9 @@ use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
 use super::softmax::multiple;
 use super::tile::{Tile, TileKernel};
 use crate::float::Float;
-use crate::simd::Vector;
 use crate::simd::math::{Pair, exp_wide, product, quotient, two_sum};
 use crate::simd::reduce::ProductSum;
+use crate::simd::{Vector, inlined_if_short};
 use crate::wide::Wide;
 
 /// The targets of up to 64 rows: a class and its coefficient for each, and the sample weight, 0 for
@@ -76,12 +76,11 @@ where
             self.0.row(simd, row, lane, scratch, total);
             return;
         }
-        let loss = match self.0.coefficients.row(row, scratch) {
-            Some(target) => self.loss_and_grad(simd, &target, divisor, lane),
-            None => {
-                lane.output().fill(T::ZERO);
-                Wide::ZERO
-            }
+        let loss = if let Some(target) = self.0.coefficients.row(row, scratch) {
+            self.loss_and_grad(simd, &target, divisor, lane)
+        } else {
+            lane.output().fill(T::ZERO);
+            Wide::ZERO
         };
         total.add(loss, self.0.unreduced);
     }
@@ -158,7 +157,12 @@ where
         let mut losses = [0.0; ROWS];
         for start in (0..ROWS).step_by(8) {
             let rows = normalizers.eight(simd, start);
-            let terms = self.terms::<S, T>(&rows, load(simd, &logits, start), &targets, start);
+            let logits = load(simd, &logits, start);
+            let terms = inlined_if_short(
+                simd,
+                #[inline(always)]
+                || self.terms::<S, T>(&rows, logits, &targets, start),
+            );
             if self.0.unreduced {
                 store(value(&terms), &mut losses, start);
             } else {
@@ -195,7 +199,12 @@ where
                         coefficient: load(simd, &targets.coefficient, start),
                         weight: load(simd, &targets.weight, start),
                     };
-                    let (factor, entry) = rows.evaluate::<T>(self.0.loss.z_loss, divisor);
+                    let z_loss = self.0.loss.z_loss;
+                    let (factor, entry) = inlined_if_short(
+                        simd,
+                        #[inline(always)]
+                        || rows.evaluate::<T>(z_loss, divisor),
+                    );
                     store(entry, &mut entries, start);
                     store(factor.high, &mut highs, start);
                     Pair {
@@ -205,10 +214,10 @@ where
                 },
             );
             write_gradient(simd, tile, &factors, &highs);
-            for row in 0..tile.rows {
+            for (row, &entry) in entries.iter().enumerate().take(tile.rows) {
                 if targets.coefficient[row] != 0.0 {
                     let place = targets.class[row] as usize * ROWS + row;
-                    tile.elements[place] = T::from_f64(entries[row]);
+                    tile.elements[place] = T::from_f64(entry);
                 }
             }
         }

@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use fearless_simd::{Simd, SimdBase};
 
 use crate::float::Float;
+use crate::simd::has_fused_mul_add;
 use crate::simd::reduce::{ahead, partial, prefetch};
 
 /// `K` input rows and an output row, of equal length.
@@ -112,11 +113,13 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         function: &mut impl VectorMap<S, T, K>,
     ) {
         let mut start = 0;
-        while start + N * T::LANES <= self.len {
+        // Where one vector is many registers, several would only take long to compile.
+        let several = has_fused_mul_add(simd);
+        while several && start + N * T::LANES <= self.len {
             self.full::<S, WRITE, N>(simd, start, function);
             start += N * T::LANES;
         }
-        while N > 1 && start + T::LANES <= self.len {
+        while (N > 1 || !several) && start + T::LANES <= self.len {
             self.full::<S, WRITE, 1>(simd, start, function);
             start += T::LANES;
         }

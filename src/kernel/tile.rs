@@ -32,12 +32,18 @@ const GROUP: usize = 2;
 
 impl<T: Float> Tile<'_, T> {
     /// What the rows are normalised by. With `KEEP` each element becomes `e^(x - max) 2^lift`.
-    #[inline(always)]
+    /// One copy of this serves all kernels.
+    #[inline(never)]
     pub(crate) fn normalizers<S: Simd, const KEEP: bool>(&mut self, simd: S) -> Normalizers {
         let mut result = Normalizers::new();
-        for start in (0..ROWS).step_by(GROUP * T::LANES) {
-            self.group::<S, KEEP>(simd, start, &mut result);
-        }
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                for start in (0..ROWS).step_by(GROUP * T::LANES) {
+                    self.group::<S, KEEP>(simd, start, &mut result);
+                }
+            },
+        );
         result
     }
 

@@ -202,8 +202,8 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
     }
 }
 
-/// Fills a tile with rows.
-#[inline(always)]
+/// Fills a tile with rows. One copy of this serves all kernels.
+#[inline(never)]
 fn load<S: Simd, T: Float>(
     simd: S,
     from: &Rows<'_, T>,
@@ -245,11 +245,11 @@ fn load<S: Simd, T: Float>(
     }
 }
 
-/// Writes the rows of a tile.
+/// Writes the rows of a tile. One copy of this serves all kernels.
 ///
 /// # Safety
 /// The rows exist, and are writable by this thread alone.
-#[inline(always)]
+#[inline(never)]
 unsafe fn store<S: Simd, T: Float>(
     simd: S,
     to: &Rows<'_, T>,

@@ -35,7 +35,7 @@ impl<S: Simd, V: SimdFloat<S, Element: Float>> Vector<S> for V {}
 
 /// Known at compile time for each instruction set.
 #[inline(always)]
-fn has_fused_mul_add<S: Simd>(simd: S) -> bool {
+pub(crate) fn has_fused_mul_add<S: Simd>(simd: S) -> bool {
     match simd.level() {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         Level::Avx512(_) | Level::Avx2(_) => true,

@@ -146,9 +146,9 @@ impl<S: Simd> DotSum<S> {
     pub(crate) fn add<T: Float>(&mut self, terms: T::Vector<S>) {
         let [first, second] = &mut self.sums;
         match T::widen(terms).as_ref() {
-            &[low, high] => {
-                *first += low;
-                *second += high;
+            [low, high] => {
+                *first += *low;
+                *second += *high;
             }
             &[term] => {
                 let sum = two_sum(*first, term);

@@ -13,7 +13,7 @@ pub(crate) const ROWS: usize = 64;
 
 /// Turns `[ROWS][classes]` into `[classes][ROWS]`; the rows are in `spare` if they are not given.
 /// What is left in `spare` means nothing.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn to_columns<S: Simd, T: Float>(
     simd: S,
     rows: Option<&[T]>,
@@ -27,7 +27,7 @@ pub(crate) fn to_columns<S: Simd, T: Float>(
 
 /// Turns `[classes][ROWS]` into `[ROWS][classes]`; the rows are left in `spare` if there is no
 /// place for them. What is left in `columns`, and else in `spare`, means nothing.
-#[inline(always)]
+#[inline(never)]
 pub(crate) fn to_rows<S: Simd, T: Float>(
     simd: S,
     columns: &mut [T],
@@ -40,8 +40,16 @@ pub(crate) fn to_rows<S: Simd, T: Float>(
 }
 
 /// `[4][n / 4]` to `[n / 4][4]`.
-#[inline(always)]
+#[inline(never)]
 fn interleave<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
+    simd.vectorize(
+        #[inline(always)]
+        || interleaved::<S, T>(simd, from, to),
+    );
+}
+
+#[inline(always)]
+fn interleaved<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
     let quarter = from.len() / 4;
     let (a, b) = (&from[..quarter], &from[quarter..2 * quarter]);
     let (c, d) = (
@@ -62,8 +70,16 @@ fn interleave<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
 }
 
 /// `[n / 4][4]` to `[4][n / 4]`.
-#[inline(always)]
+#[inline(never)]
 fn deinterleave<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
+    simd.vectorize(
+        #[inline(always)]
+        || deinterleaved::<S, T>(simd, from, to),
+    );
+}
+
+#[inline(always)]
+fn deinterleaved<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
     let quarter = to.len() / 4;
     let (front, back) = to.split_at_mut(2 * quarter);
     let (a, b) = front.split_at_mut(quarter);
