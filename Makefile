@@ -4,8 +4,10 @@
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 
-# The interpreter that `make bench` runs: any that has NumPy, and torch and jax to compare with.
-BENCH_PYTHON ?= $(BIN)/python
+# `make bench` makes this one for itself, with torch and jax in it. BENCH_PYTHON is an interpreter to
+# run instead: any that has NumPy and SciPy, and whichever of the two is there to compare with.
+BENCH_VENV := .venv-bench
+BENCH_PYTHON ?=
 BENCH_FLAGS ?=
 PYTEST_FLAGS ?= -n auto
 
@@ -30,9 +32,9 @@ demo: build ## build, train a network on handwritten digits, draw the result
 
 test: lint-tools check-rust docs test-rust build check-python test-python ## run every check and test
 
-bench: build ## time logitkit against NumPy, SciPy and, with BENCH_PYTHON=, torch and jax
+bench: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time logitkit against torch, jax, NumPy and SciPy
 	@echo "== benches/compare.py"
-	@PYTHONPATH=python $(BENCH_PYTHON) benches/compare.py $(BENCH_FLAGS)
+	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/compare.py $(BENCH_FLAGS)
 
 accuracy: build ## measure the accuracy table of the README
 	@echo "== tests/accuracy.py"
@@ -42,16 +44,20 @@ docs: tools ## build the documentation of the crate
 	@echo "== cargo doc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-lock: $(VENV)/installed ## pin the newest development tools in requirements/dev.txt
-	@echo "== requirements/dev.txt"
+lock: $(VENV)/installed ## pin the newest tools, and peers of the benchmarks, in requirements/
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --group pyproject.toml:tools \
-		--universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--output-file requirements/dev.txt
+	@set -e; for pins in tools:dev bench:bench; do \
+		file=requirements/$${pins#*:}.txt; \
+		echo "== $$file"; \
+		$(BIN)/uv pip compile --quiet --upgrade pyproject.toml \
+			--group pyproject.toml:$${pins%:*} \
+			--universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+			--output-file $$file; \
+	done
 
 clean: ## remove what was built or installed
-	rm -rf target $(VENV) python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf target $(VENV) $(BENCH_VENV) python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 tools:
@@ -64,6 +70,14 @@ $(VENV)/installed: requirements/dev.txt | tools
 	@echo "== installing requirements/dev.txt into $(VENV)"
 	@"$$(scripts/find-python)" -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# 6 GB on Linux, for there the package index has torch with CUDA only.
+$(BENCH_VENV)/installed: requirements/bench.txt | tools
+	@echo "== installing requirements/bench.txt into $(BENCH_VENV)"
+	@"$$(scripts/find-python)" -m venv $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/bench.txt
 	@touch $@
 
 build: $(VENV)/installed

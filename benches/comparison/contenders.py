@@ -12,71 +12,141 @@ import numpy as np
 import scipy.special
 
 import logitkit
-from comparison.problems import READ_ONLY, Call, Data, Floats, Operation
+from comparison.problems import (
+    BEST,
+    IGNORED,
+    OPTIONS,
+    SMOOTHING,
+    TRAFFIC,
+    Z_LOSS,
+    Call,
+    Data,
+    Floats,
+    Operation,
+)
 
 Maker = Callable[[Data], Call]
 Result = Any  # NumPy's stubs lose the dtype in arithmetic
 
-# Each form of an operation, by the label it has in the report.
-Forms = dict[str, Maker]
+# The calls of one case, by the label they have in the report: the library, and the form of its own.
+Calls = dict[str, Call]
+
+
+def _with_option(**option: object) -> Maker:
+    return lambda d: partial(
+        logitkit.cross_entropy_and_grad, d.logits, d.classes, out=d.out, **option, **d.along
+    )
+
 
 LOGITKIT: Mapping[Operation, Maker] = {
-    Operation.SOFTMAX_OUT: lambda d: partial(logitkit.softmax, d.logits, out=d.out),
-    Operation.SOFTMAX: lambda d: partial(logitkit.softmax, d.logits),
-    Operation.LOG_SOFTMAX: lambda d: partial(logitkit.log_softmax, d.logits, out=d.out),
-    Operation.LOGSUMEXP: lambda d: partial(logitkit.logsumexp, d.logits),
-    Operation.CROSS_ENTROPY: lambda d: partial(logitkit.cross_entropy, d.logits, d.classes),
-    Operation.CROSS_ENTROPY_GRAD: lambda d: partial(
-        logitkit.cross_entropy_and_grad, d.logits, d.classes, out=d.out
+    Operation.SOFTMAX_OUT: lambda d: partial(logitkit.softmax, d.logits, out=d.out, **d.along),
+    Operation.SOFTMAX: lambda d: partial(logitkit.softmax, d.logits, **d.along),
+    Operation.LOG_SOFTMAX: lambda d: partial(logitkit.log_softmax, d.logits, out=d.out, **d.along),
+    Operation.LOGSUMEXP: lambda d: partial(logitkit.logsumexp, d.logits, **d.along),
+    Operation.CROSS_ENTROPY: lambda d: partial(
+        logitkit.cross_entropy, d.logits, d.classes, **d.along
     ),
+    Operation.CROSS_ENTROPY_GRAD: _with_option(),
+    Operation.PERPLEXITY: lambda d: partial(logitkit.perplexity, d.logits, d.classes, **d.along),
+    Operation.TOP_K: lambda d: partial(logitkit.top_k, d.logits, BEST, **d.along),
     Operation.SIGMOID: lambda d: partial(logitkit.sigmoid, d.logits, out=d.out),
     Operation.SOFTPLUS: lambda d: partial(logitkit.softplus, d.logits, out=d.out),
+    Operation.LOG_SIGMOID: lambda d: partial(logitkit.log_sigmoid, d.logits, out=d.out),
     Operation.BINARY: lambda d: partial(
         logitkit.binary_cross_entropy_with_logits, d.logits, d.binary
     ),
     Operation.BINARY_GRAD: lambda d: partial(
         logitkit.binary_cross_entropy_with_logits_and_grad, d.logits, d.binary, out=d.out
     ),
+    Operation.SOFT_GRAD: lambda d: partial(
+        logitkit.cross_entropy_and_grad, d.logits, d.probs, out=d.out, **d.along
+    ),
+    Operation.WEIGHTED_GRAD: lambda d: _with_option(weight=d.class_weights)(d),
+    Operation.SMOOTHED_GRAD: _with_option(label_smoothing=SMOOTHING),
+    Operation.Z_LOSS_GRAD: _with_option(z_loss=Z_LOSS),
+    Operation.IGNORE_GRAD: lambda d: partial(
+        logitkit.cross_entropy_and_grad,
+        d.logits,
+        d.some_ignored,
+        ignore_index=IGNORED,
+        out=d.out,
+        **d.along,
+    ),
+    Operation.SOFTMAX_VJP: lambda d: partial(
+        logitkit.softmax_vjp, d.probs, d.logits, out=d.out, **d.along
+    ),
+    Operation.LOG_SOFTMAX_VJP: lambda d: partial(
+        logitkit.log_softmax_vjp, d.log_probs, d.logits, out=d.out, **d.along
+    ),
+}
+
+# Whose own time is compared with that of logitkit's plain loss, and with which.
+PLAIN: Mapping[Operation, Operation] = {
+    Operation.LOGSUMEXP: Operation.CROSS_ENTROPY,
+    Operation.PERPLEXITY: Operation.CROSS_ENTROPY,
+    **dict.fromkeys(OPTIONS, Operation.CROSS_ENTROPY_GRAD),
 }
 
 
-def limits(operation: Operation) -> Forms:
+def plain(operation: Operation, data: Data) -> Calls:
+    """Give logitkit's plain loss, for what shall cost no more."""
+    return {"plain": LOGITKIT[PLAIN[operation]](data)} if operation in PLAIN else {}
+
+
+def limits(operation: Operation, data: Data) -> Calls:
     """Give NumPy's copy or sum: the least that must be read, and written, in one thread."""
-    if operation in READ_ONLY:
-        return {"sum": lambda d: d.logits.sum}
-    return {"copy": lambda d: partial(np.copyto, d.out, d.logits)}
+    if TRAFFIC[operation].written:
+        return {"limit copy": partial(np.copyto, data.out, data.logits)}
+    return {"limit sum": data.logits.sum}
 
 
-def _softmax(x: Floats) -> Result:
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+def _softmax(x: Floats, axis: int) -> Result:
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
 
 
-def _log_softmax(x: Floats) -> Result:
-    shifted = x - x.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+def _log_softmax(x: Floats, axis: int) -> Result:
+    shifted = x - x.max(axis=axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
 
 
-def _logsumexp(x: Floats) -> Result:
-    top = x.max(axis=-1, keepdims=True)
-    return np.log(np.exp(x - top).sum(axis=-1)) + top[..., 0]
+def _logsumexp(d: Data) -> Result:
+    top = d.logits.max(axis=d.axis, keepdims=True)
+    return np.log(np.exp(d.logits - top).sum(axis=d.axis)) + top.squeeze(d.axis)
 
 
 def _cross_entropy(d: Data) -> Result:
-    return -_log_softmax(d.logits)[np.arange(len(d.classes)), d.classes].mean()
+    places = np.expand_dims(d.classes, d.axis)
+    return -np.take_along_axis(_log_softmax(d.logits, d.axis), places, d.axis).mean()
 
 
 def _cross_entropy_and_grad(d: Data) -> tuple[Result, Result]:
-    log_probs = _log_softmax(d.logits)
-    rows = np.arange(len(d.classes))
+    log_probs = _log_softmax(d.logits, d.axis)
+    places = np.expand_dims(d.classes, d.axis)
+    picked = np.take_along_axis(log_probs, places, d.axis)
     grad = np.exp(log_probs)
-    grad[rows, d.classes] -= 1
-    grad /= len(rows)
-    return -log_probs[rows, d.classes].mean(), grad
+    np.put_along_axis(grad, places, np.exp(picked) - 1, d.axis)
+    grad /= d.classes.size
+    return -picked.mean(), grad
+
+
+def _perplexity(d: Data) -> Result:
+    return np.exp(_cross_entropy(d))
+
+
+def _top_k(d: Data) -> tuple[Result, Result]:
+    best = np.argpartition(d.logits, -BEST, axis=-1)[..., -BEST:]
+    values = np.take_along_axis(d.logits, best, -1)
+    order = np.argsort(values, axis=-1)[..., ::-1]
+    return np.take_along_axis(values, order, -1), np.take_along_axis(best, order, -1)
 
 
 def _sigmoid(x: Floats) -> Result:
     return 1 / (1 + np.exp(-x))
+
+
+def _log_sigmoid(x: Floats) -> Result:
+    return -np.logaddexp(0, -x)
 
 
 def _binary(d: Data) -> Result:
@@ -88,34 +158,55 @@ def _binary_and_grad(d: Data) -> tuple[Result, Result]:
     return _binary(d), (_sigmoid(d.logits) - d.binary) / d.logits.size
 
 
+def _soft_and_grad(d: Data) -> tuple[Result, Result]:
+    log_probs = _log_softmax(d.logits, d.axis)
+    rows = d.classes.size
+    return -(d.probs * log_probs).sum() / rows, (np.exp(log_probs) - d.probs) / rows
+
+
+def _softmax_vjp(d: Data) -> Result:
+    return d.probs * (d.logits - (d.probs * d.logits).sum(axis=d.axis, keepdims=True))
+
+
+def _log_softmax_vjp(d: Data) -> Result:
+    return d.logits - np.exp(d.log_probs) * d.logits.sum(axis=d.axis, keepdims=True)
+
+
 NUMPY: Mapping[Operation, Maker] = {
-    Operation.SOFTMAX_OUT: lambda d: partial(_softmax, d.logits),
-    Operation.SOFTMAX: lambda d: partial(_softmax, d.logits),
-    Operation.LOG_SOFTMAX: lambda d: partial(_log_softmax, d.logits),
-    Operation.LOGSUMEXP: lambda d: partial(_logsumexp, d.logits),
+    Operation.SOFTMAX_OUT: lambda d: partial(_softmax, d.logits, d.axis),
+    Operation.SOFTMAX: lambda d: partial(_softmax, d.logits, d.axis),
+    Operation.LOG_SOFTMAX: lambda d: partial(_log_softmax, d.logits, d.axis),
+    Operation.LOGSUMEXP: lambda d: partial(_logsumexp, d),
     Operation.CROSS_ENTROPY: lambda d: partial(_cross_entropy, d),
     Operation.CROSS_ENTROPY_GRAD: lambda d: partial(_cross_entropy_and_grad, d),
+    Operation.PERPLEXITY: lambda d: partial(_perplexity, d),
+    Operation.TOP_K: lambda d: partial(_top_k, d),
     Operation.SIGMOID: lambda d: partial(_sigmoid, d.logits),
     Operation.SOFTPLUS: lambda d: partial(np.logaddexp, 0, d.logits),
+    Operation.LOG_SIGMOID: lambda d: partial(_log_sigmoid, d.logits),
     Operation.BINARY: lambda d: partial(_binary, d),
     Operation.BINARY_GRAD: lambda d: partial(_binary_and_grad, d),
+    Operation.SOFT_GRAD: lambda d: partial(_soft_and_grad, d),
+    Operation.SOFTMAX_VJP: lambda d: partial(_softmax_vjp, d),
+    Operation.LOG_SOFTMAX_VJP: lambda d: partial(_log_softmax_vjp, d),
 }
 
 # SciPy has no losses.
 SCIPY: Mapping[Operation, Maker] = {
-    Operation.SOFTMAX_OUT: lambda d: partial(scipy.special.softmax, d.logits, axis=-1),
-    Operation.SOFTMAX: lambda d: partial(scipy.special.softmax, d.logits, axis=-1),
-    Operation.LOG_SOFTMAX: lambda d: partial(scipy.special.log_softmax, d.logits, axis=-1),
-    Operation.LOGSUMEXP: lambda d: partial(scipy.special.logsumexp, d.logits, axis=-1),
+    Operation.SOFTMAX_OUT: lambda d: partial(scipy.special.softmax, d.logits, axis=d.axis),
+    Operation.SOFTMAX: lambda d: partial(scipy.special.softmax, d.logits, axis=d.axis),
+    Operation.LOG_SOFTMAX: lambda d: partial(scipy.special.log_softmax, d.logits, axis=d.axis),
+    Operation.LOGSUMEXP: lambda d: partial(scipy.special.logsumexp, d.logits, axis=d.axis),
     Operation.SIGMOID: lambda d: partial(scipy.special.expit, d.logits, out=d.out),
+    Operation.LOG_SIGMOID: lambda d: partial(scipy.special.log_expit, d.logits, out=d.out),
 }
 
 
-def numpy_forms(operation: Operation) -> Forms:
-    """Give what one writes with NumPy alone."""
-    return {"numpy": NUMPY[operation]}
+def numpy_forms(operation: Operation, data: Data) -> Calls:
+    """Give what one writes with NumPy alone, for what one would write."""
+    return {"numpy": NUMPY[operation](data)} if operation in NUMPY else {}
 
 
-def scipy_forms(operation: Operation) -> Forms:
+def scipy_forms(operation: Operation, data: Data) -> Calls:
     """Give SciPy's function, if there is one."""
-    return {"scipy": SCIPY[operation]} if operation in SCIPY else {}
+    return {"scipy": SCIPY[operation](data)} if operation in SCIPY else {}

@@ -4,6 +4,7 @@ import importlib
 import os
 import platform
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,3 +57,35 @@ def limit_threads(threads: int) -> None:
     if sys.platform == "linux":
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, allowed[:threads])
+
+
+class Bystanders:
+    """How much of the machine other programs took, since this was made.
+
+    Threads that wait for each other wait for whole time slices when one of them has to share its
+    core, torch's and jax's for longer than logitkit's: such figures say nothing.
+    """
+
+    def __init__(self) -> None:
+        self._before = self._read()
+
+    def share(self) -> float | None:
+        """Give the part of all cores' time, from 0 to 1; None where the system does not tell."""
+        if self._before is None or (now := self._read()) is None:
+            return None
+        passed, busy, own = (
+            after - before for after, before in zip(now, self._before, strict=True)
+        )
+        return min(1.0, max(0.0, (busy - own) / passed)) if passed > 0 else None
+
+    @staticmethod
+    def _read() -> tuple[float, float, float] | None:
+        """Give the seconds of all cores, those they were busy, and those of this process."""
+        path = Path("/proc/stat")
+        if not path.exists():
+            return None
+        # user, nice, system, idle, waiting for devices, interrupts, stolen by other machines.
+        ticks = [int(text) for text in path.read_text().partition("\n")[0].split()[1:9]]
+        total, idle = sum(ticks), ticks[3] + ticks[4]
+        tick = os.sysconf("SC_CLK_TCK")
+        return total / tick, (total - idle) / tick, time.process_time()

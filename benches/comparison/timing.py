@@ -18,6 +18,8 @@ from comparison.problems import Call
 BATCH_SECONDS = 2e-3
 # Thread pools spin for about a millisecond after their work and take a core from who comes next.
 SETTLE_SECONDS = 4e-3
+# Rounds that are made however long they take.
+FEWEST_ROUNDS = 5
 # A call shorter than this gets an untimed one before it, which wakes threads and fills caches.
 WARM_UP_BELOW_SECONDS = 20e-3
 
@@ -39,10 +41,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timing:
-    """One contender's seconds per call, and the first contender's time as a multiple of them."""
+    """One contender's seconds per call, and how many times the first contender's time they are."""
 
     seconds: Spread
-    ratio: Spread
+    speedup: Spread
 
 
 @dataclass(frozen=True)
@@ -78,24 +80,31 @@ class _Batch:
 
 
 def interleaved(
-    calls: Mapping[str, Call], rounds: int, progress: Callable[[int], None]
+    calls: Mapping[str, Call], rounds: int, budget: float, progress: Callable[[int], None]
 ) -> dict[str, Timing]:
-    """Time the calls in turn, in another order each round, and compare each with the first."""
+    """Time the calls in turn, in another order each round, and compare each with the first.
+
+    After `budget` seconds no further round is begun, but for the fewest that make a median.
+    """
     batches = [_Batch.calibrated(call) for call in calls.values()]
     seconds = np.empty((rounds, len(batches)))
     rng = np.random.default_rng(0)
+    done = 0
+    end = time.perf_counter() + budget
     gc.collect()
     gc.disable()
     try:
-        for turn in range(rounds):
+        while done < rounds and (done < FEWEST_ROUNDS or time.perf_counter() < end):
             for index in rng.permutation(len(batches)):
                 time.sleep(SETTLE_SECONDS)
-                seconds[turn, index] = batches[index].seconds()
-            progress(turn + 1)
+                seconds[done, index] = batches[index].seconds()
+            done += 1
+            progress(done)
     finally:
         gc.enable()
-    ratios = seconds[:, :1] / seconds
+    seconds = seconds[:done]
+    speedups = seconds / seconds[:, :1]
     return {
-        label: Timing(Spread.of(seconds[:, index]), Spread.of(ratios[:, index]))
+        label: Timing(Spread.of(seconds[:, index]), Spread.of(speedups[:, index]))
         for index, label in enumerate(calls)
     }
