@@ -11,8 +11,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use logitkit::{BinaryCrossEntropyWithLogits, CrossEntropy};
 use ndarray::{Array1, Array2, Axis};
 
+type Shape = (usize, usize);
+
 /// Where the classes are, and how many: the name, the shapes for L1 and L2, the axis.
-const REGIMES: [(&str, [(usize, usize); 2], usize); 4] = [
+const REGIMES: [(&str, [Shape; 2], usize); 4] = [
     ("few classes", [(400, 10), (4000, 10)], 1),
     ("rows", [(4, 1000), (40, 1000)], 1),
     ("long rows", [(1, 4000), (1, 40_000)], 1),
@@ -84,7 +86,7 @@ impl ValueFormatter for PerElement {
 type Bench = Criterion<PerElement>;
 
 /// Logits from -5 to 5 that repeat after many classes.
-fn logits((rows, columns): (usize, usize)) -> Array2<f32> {
+fn logits((rows, columns): Shape) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), |(row, column)| {
         ((row * 31 + column * 17) % 1009) as f32 / 100.0 - 5.0
     })

@@ -11,6 +11,10 @@ from pathlib import Path
 
 import logitkit
 
+# The system counts whole ticks of 10 ms for each core and kind of work: that many seconds may be
+# nobody's.
+ROUNDING = 0.03
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -76,7 +80,7 @@ class Bystanders:
         passed, busy, own = (
             after - before for after, before in zip(now, self._before, strict=True)
         )
-        return min(1.0, max(0.0, (busy - own) / passed)) if passed > 0 else None
+        return min(1.0, max(0.0, (busy - own - ROUNDING) / passed)) if passed > 0 else None
 
     @staticmethod
     def _read() -> tuple[float, float, float] | None:
