@@ -3,7 +3,9 @@
 //! Here belongs what depends on the number format alone: widths, exponents, polynomial
 //! coefficients, conversions. No loops, no rows, no mathematics.
 
-use fearless_simd::{Simd, SimdFloat, SimdFloatElement, SimdNarrow, SimdWiden, f32x16, f64x8};
+use fearless_simd::{
+    Simd, SimdFloat, SimdFloatElement, SimdNarrow, SimdWiden, f32x4, f32x16, f64x4, f64x8,
+};
 
 mod sealed {
     pub trait Sealed {}
@@ -19,6 +21,9 @@ pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
     /// bits everywhere.
     #[doc(hidden)]
     type Vector<S: Simd>: SimdFloat<S, Element = Self>;
+    /// Four elements: what is transposed at once.
+    #[doc(hidden)]
+    type Quad<S: Simd>: SimdFloat<S, Element = Self>;
     /// A vector's lanes as `f64`.
     #[doc(hidden)]
     type Widened<S: Simd>: AsRef<[f64x8<S>]> + AsMut<[f64x8<S>]> + Copy;
@@ -27,6 +32,9 @@ pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
     const NAME: &'static str;
     #[doc(hidden)]
     const LANES: usize;
+    /// The numbers of a vector's lanes.
+    #[doc(hidden)]
+    const LANE_NUMBERS: &'static [Self];
     #[doc(hidden)]
     const ZERO: Self;
     #[doc(hidden)]
@@ -92,6 +100,9 @@ pub struct Format<T: SimdFloatElement + 'static> {
     pub sum_lift: f64,
     /// Two to that power.
     pub sum_lift_factor: f64,
+    /// Where the sum of a row's other terms is at least this share of the maximum's, the difference
+    /// of the sum of all and the maximum's has bits enough.
+    pub confident: f64,
     /// Exponentials of arguments below this are nothing beside the smallest number of the format,
     /// however many there are.
     pub negligible: f64,
@@ -109,10 +120,14 @@ pub struct Format<T: SimdFloatElement + 'static> {
 
 impl Float for f32 {
     type Vector<S: Simd> = f32x16<S>;
+    type Quad<S: Simd> = f32x4<S>;
     type Widened<S: Simd> = [f64x8<S>; 2];
 
     const NAME: &'static str = "float32";
     const LANES: usize = 16;
+    const LANE_NUMBERS: &'static [Self] = &[
+        0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0,
+    ];
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const ONE_REF: &'static Self = &1.0;
@@ -154,6 +169,7 @@ impl Float for f32 {
         log1p_linear: 1e-9,
         sum_lift: 64.0,
         sum_lift_factor: 18_446_744_073_709_551_616.0,
+        confident: 1.0 / 16_384.0,
         negligible: -130.0,
         normal: -87.0,
         finite: 88.0,
@@ -185,10 +201,12 @@ impl Float for f32 {
 
 impl Float for f64 {
     type Vector<S: Simd> = f64x8<S>;
+    type Quad<S: Simd> = f64x4<S>;
     type Widened<S: Simd> = [f64x8<S>; 1];
 
     const NAME: &'static str = "float64";
     const LANES: usize = 8;
+    const LANE_NUMBERS: &'static [Self] = &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const ONE_REF: &'static Self = &1.0;
@@ -255,6 +273,7 @@ impl Float for f64 {
         log1p_linear: 1e-18,
         sum_lift: 200.0,
         sum_lift_factor: f64::from_bits((1023 + 200) << 52),
+        confident: 1.0 / 1_099_511_627_776.0,
         negligible: -840.0,
         normal: -708.0,
         finite: 709.0,

@@ -17,7 +17,8 @@ use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
 use super::softmax::multiple;
 use super::tile::{Tile, TileKernel};
 use crate::float::Float;
-use crate::simd::math::{Pair, exp_wide, product, quotient, two_sum};
+use crate::simd::math::{Pair, exp_wide};
+use crate::simd::number::Number;
 use crate::simd::reduce::ProductSum;
 use crate::simd::{Vector, inlined_if_short};
 use crate::wide::Wide;
@@ -156,19 +157,21 @@ where
         let mut sum = ProductSum::new(simd);
         let mut losses = [0.0; ROWS];
         for start in (0..ROWS).step_by(8) {
-            let rows = normalizers.eight(simd, start);
+            let rows = normalizers.eight::<S, T>(simd, start);
             let logits = load(simd, &logits, start);
             let terms = inlined_if_short(
                 simd,
                 #[inline(always)]
-                || self.terms::<S, T>(&rows, logits, &targets, start),
+                || self.terms(&rows, logits, &targets, start),
             );
             if self.0.unreduced {
                 store(value(&terms), &mut losses, start);
             } else {
                 for (cost, weight) in terms {
                     sum.add(cost.high, weight);
-                    sum.add(cost.low, weight);
+                    if T::LANES == 8 {
+                        sum.add(cost.low, weight);
+                    }
                 }
             }
         }
@@ -186,14 +189,15 @@ where
                 return;
             }
             let (mut entries, mut highs) = ([0.0; ROWS], [0.0; ROWS]);
-            let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
+            let back = T::FORMAT.sum_lift_factor.recip();
+            let inverse = Number::splat(simd, 1.0).over(wide(simd, divisor));
             let terms = targets.of(tile);
             let factors = Halves::of(
                 simd,
                 #[inline(always)]
                 |start| {
                     let rows = Gradient {
-                        rows: normalizers.eight(simd, start),
+                        rows: normalizers.eight::<S, T>(simd, start),
                         logit: load(simd, &logits, start),
                         term: load(simd, &terms, start),
                         coefficient: load(simd, &targets.coefficient, start),
@@ -203,14 +207,11 @@ where
                     let (factor, entry) = inlined_if_short(
                         simd,
                         #[inline(always)]
-                        || rows.evaluate::<T>(z_loss, divisor),
+                        || rows.evaluate(z_loss, inverse),
                     );
                     store(entry, &mut entries, start);
                     store(factor.high, &mut highs, start);
-                    Pair {
-                        high: factor.high * back,
-                        low: factor.low * back,
-                    }
+                    factor.scaled(back).pair()
                 },
             );
             write_gradient(simd, tile, &factors, &highs);
@@ -351,47 +352,50 @@ fn write_gradient<S: Simd, T: Float>(
     );
 }
 
+/// A number for eight rows.
+#[inline(always)]
+fn wide<S: Simd, T: Float>(simd: S, value: Wide) -> Number<S, T> {
+    Number::from_pair(Pair {
+        high: f64x8::splat(simd, value.high),
+        low: f64x8::splat(simd, value.low),
+    })
+}
+
+/// What two parts of the losses of eight rows are, less their weights, and those.
+type WeightedCosts<S, T> = [(Number<S, T>, f64x8<S>); 2];
+
 impl<C: Coefficients, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
     /// What the losses of eight rows add up from: costs and their weights.
     #[inline(always)]
     fn terms<S: Simd, T: Float>(
         &self,
-        rows: &EightRows<S>,
+        rows: &EightRows<S, T>,
         logits: f64x8<S>,
         targets: &IndexTargets,
         start: usize,
-    ) -> [(Pair<f64x8<S>>, f64x8<S>); 2] {
+    ) -> WeightedCosts<S, T> {
         let simd = logits.token();
         let zero = f64x8::splat(simd, 0.0);
+        let nothing = Number::new(zero);
         let weight = load(simd, &targets.weight, start);
         let coefficient = load(simd, &targets.coefficient, start) * weight;
-        let nothing = Pair {
-            high: zero,
-            low: zero,
-        };
-        let only = |wanted: f64x8<S>, cost: Pair<f64x8<S>>| {
-            let unwanted = wanted.simd_eq(zero);
-            Pair {
-                high: unwanted.select(zero, cost.high),
-                low: unwanted.select(zero, cost.low),
-            }
-        };
-        let cost = only(coefficient, rows.cost::<T>(logits));
+        let only = |wanted: f64x8<S>, cost| Number::select(wanted.simd_eq(zero), nothing, cost);
+        let cost = only(coefficient, rows.cost(logits));
         if self.0.loss.z_loss == 0.0 {
             return [(cost, coefficient), (nothing, zero)];
         }
-        let lse = rows.log_sum_exp::<T>();
+        let lse = Number::from_pair(rows.log_sum_exp());
         let z_weight = f64x8::splat(simd, self.0.loss.z_loss) * weight;
         [
             (cost, coefficient),
-            (only(z_weight, product(lse, lse)), z_weight),
+            (only(z_weight, lse.times(lse)), z_weight),
         ]
     }
 }
 
 /// The sum of two products, rounded once or twice.
 #[inline(always)]
-fn value<S: Simd>(terms: &[(Pair<f64x8<S>>, f64x8<S>); 2]) -> f64x8<S> {
+fn value<S: Simd, T: Float>(terms: &WeightedCosts<S, T>) -> f64x8<S> {
     let [(first, a), (second, b)] = *terms;
     let low = first.low * a + second.low * b;
     first
@@ -400,8 +404,8 @@ fn value<S: Simd>(terms: &[(Pair<f64x8<S>>, f64x8<S>); 2]) -> f64x8<S> {
 }
 
 /// What the gradient of eight rows is made of.
-struct Gradient<S: Simd> {
-    rows: EightRows<S>,
+struct Gradient<S: Simd, T> {
+    rows: EightRows<S, T>,
     /// The logit of the target.
     logit: f64x8<S>,
     /// Its exponential, lifted.
@@ -410,52 +414,41 @@ struct Gradient<S: Simd> {
     weight: f64x8<S>,
 }
 
-impl<S: Simd> Gradient<S> {
+impl<S: Simd, T: Float> Gradient<S, T> {
     /// What the terms of a row are multiplied by, and the entry of the target: with
     /// `G = a + 2 z_loss lse`, `scale G p` and `scale (G p - a)`, the latter from `1 - p` where that
-    /// is the smaller of the two.
+    /// is the smaller of the two. The scale is the weight times the inverse of the divisor.
     #[inline(always)]
-    fn evaluate<T: Float>(&self, z_loss: f64, divisor: Wide) -> (Pair<f64x8<S>>, f64x8<S>) {
+    fn evaluate(&self, z_loss: f64, inverse: Number<S, T>) -> (Number<S, T>, f64x8<S>) {
         let simd = self.logit.token();
-        let c = |constant| f64x8::splat(simd, constant);
-        let (zero, one) = (c(0.0), c(1.0));
-        let exact = |high| Pair { high, low: zero };
-        let divisor = Pair {
-            high: c(divisor.high),
-            low: c(divisor.low),
-        };
-        let scale = quotient(exact(self.weight), divisor);
+        let (zero, one) = (Number::splat(simd, 0.0), Number::splat(simd, 1.0));
+        let coefficient = Number::new(self.coefficient);
+        let scale = Number::new(self.weight).times(inverse);
 
-        let mut common = exact(self.coefficient);
+        let (mut common, mut less) = (coefficient, zero);
         if z_loss != 0.0 {
-            let lse = self.rows.log_sum_exp::<T>();
-            let slope = product(lse, exact(c(2.0 * z_loss)));
-            let sum = two_sum(slope.high, self.coefficient);
-            common = Pair {
-                high: sum.high,
-                low: sum.low + slope.low,
-            };
+            let slope = Number::splat(simd, 2.0 * z_loss);
+            less = Number::from_pair(self.rows.log_sum_exp()).times(slope);
+            common = coefficient.plus(less);
         }
-        let top = self.rows.top_probability::<T>();
-        let factor = product(product(common, scale), top);
+        let top = self.rows.top_probability();
+        let factor = common.times(scale).times(top);
 
-        let lift = c(T::FORMAT.sum_lift_factor.recip());
-        let p = product(top, exact(self.term * lift));
-        let rest = self.rows.top_complement::<T>();
+        let lift = T::FORMAT.sum_lift_factor.recip();
+        let p = top.times(Number::new(self.term).scaled(lift));
         let is_top = self.logit.simd_eq(self.rows.max);
-        let complement = is_top.select(rest.high, (one - p.high) - p.low);
-        let complement_low = is_top.select(rest.low, zero);
-        let less = (common.high - self.coefficient) + common.low;
-        let from_complement = less - (common.high * complement + common.high * complement_low);
-        let from_p = common.high.fused_mul_add(p.high, -self.coefficient);
-        let entry = complement.simd_lt(c(0.5)).select(from_complement, from_p);
-        let entry = entry.fused_mul_add(scale.high, entry * scale.low);
+        let rest = self.rows.others.times(top);
+        let complement = Number::select(is_top, rest, one.minus(p));
+        let from_complement = less.minus(common.times(complement));
+        let from_p = common.times(p).minus(coefficient);
+        let confident = complement.high.simd_lt(0.5);
+        let entry = Number::select(confident, from_complement, from_p).times(scale);
 
-        let left_out = self.weight.simd_eq(zero);
-        let factor = Pair {
-            high: left_out.select(zero, factor.high),
-            low: left_out.select(zero, factor.low),
-        };
-        (factor, left_out.select(zero, entry))
+        let left_out = self.weight.simd_eq(0.0);
+        let entry = Number::select(left_out, zero, entry);
+        (
+            Number::select(left_out, zero, factor),
+            entry.high + entry.low,
+        )
     }
 }

@@ -10,8 +10,8 @@ use std::marker::PhantomData;
 use fearless_simd::{Simd, SimdBase};
 
 use crate::float::Float;
-use crate::simd::has_fused_mul_add;
 use crate::simd::reduce::{ahead, partial, prefetch};
+use crate::simd::{has_fused_mul_add, has_wide_registers};
 
 /// `K` input rows and an output row, of equal length.
 pub(crate) struct Lane<'a, T, const K: usize> {
@@ -32,7 +32,183 @@ pub(crate) trait VectorMap<S: Simd, T: Float, const K: usize> {
     ) -> [T::Vector<S>; N];
 }
 
+/// The mask of a vector's lanes.
+pub(crate) type MaskOf<S, V> = <V as SimdBase<S>>::Mask;
+
+/// A function of the vectors of a row, and what it keeps of them.
+pub(crate) trait RowMap<S: Simd, T: Float> {
+    /// What fills up the vector of a row that is shorter.
+    const FILL: T;
+
+    /// `N` vectors at once, to keep the machine's pipelines full. Where not all lanes hold elements
+    /// that are new, `new` tells which do.
+    fn map<const N: usize>(
+        &mut self,
+        x: [T::Vector<S>; N],
+        new: Option<MaskOf<S, T::Vector<S>>>,
+    ) -> [T::Vector<S>; N];
+}
+
+/// Calls a function for a row, for what it keeps. Elements so far ahead are fetched meanwhile.
+#[inline(always)]
+pub(crate) fn read_row<S: Simd, T: Float>(
+    simd: S,
+    row: &[T],
+    ahead: usize,
+    function: &mut impl RowMap<S, T>,
+) {
+    let (from, to) = (row.as_ptr(), std::ptr::null_mut());
+    // SAFETY: the slice is readable, and nothing is written.
+    unsafe { walk::<S, T, false>(simd, from, to, row.len(), ahead, function) }
+}
+
+/// Calls a function for the vectors of a row, and writes its results if they are wanted.
+///
+/// The last vector ends where the row does, and so begins with elements that others hold, too. It
+/// is read before anything is written and written after everything is read: `to` may be `from`.
+///
+/// # Safety
+/// `len` elements are readable, and writable if `WRITE`.
+#[inline(always)]
+unsafe fn walk<S: Simd, T: Float, const WRITE: bool>(
+    simd: S,
+    from: *const T,
+    to: *mut T,
+    len: usize,
+    ahead: usize,
+    function: &mut impl RowMap<S, T>,
+) {
+    if len < T::LANES {
+        // SAFETY: promised by the caller.
+        unsafe { walk_short::<S, T, _, WRITE>(simd, from, to, len, function) };
+        return;
+    }
+    let last = len - T::LANES;
+    let rest = len % T::LANES;
+    let mut result = None;
+    if rest != 0 {
+        // SAFETY: the last vector is within the row.
+        let elements = unsafe { std::slice::from_raw_parts(from.add(last), T::LANES) };
+        let numbers = T::Vector::<S>::from_slice(simd, T::LANE_NUMBERS);
+        let first_new = T::from_f64((T::LANES - rest) as f64);
+        let new = numbers.simd_ge(T::Vector::<S>::splat(simd, first_new));
+        let [mapped] = function.map([T::Vector::<S>::from_slice(simd, elements)], Some(new));
+        result = Some(mapped);
+    }
+    let mut start = 0;
+    // Where one vector is many registers, several would only take long to compile.
+    if has_wide_registers(simd) {
+        // SAFETY: promised by the caller.
+        unsafe { walk_groups::<S, T, WRITE, 4>(simd, from, to, len, ahead, &mut start, function) };
+    } else if has_fused_mul_add(simd) {
+        // SAFETY: as above.
+        unsafe { walk_groups::<S, T, WRITE, 3>(simd, from, to, len, ahead, &mut start, function) };
+        // SAFETY: as above.
+        unsafe { walk_groups::<S, T, WRITE, 2>(simd, from, to, len, ahead, &mut start, function) };
+    }
+    // SAFETY: as above.
+    unsafe { walk_groups::<S, T, WRITE, 1>(simd, from, to, len, ahead, &mut start, function) };
+    if let Some(vector) = result
+        && WRITE
+    {
+        // SAFETY: as above.
+        vector.store_slice(unsafe { std::slice::from_raw_parts_mut(to.add(last), T::LANES) });
+    }
+}
+
+/// Walks from `start` on as long as there are `N` vectors.
+///
+/// # Safety
+/// As for [`walk`].
+#[inline(always)]
+unsafe fn walk_groups<S: Simd, T: Float, const WRITE: bool, const N: usize>(
+    simd: S,
+    from: *const T,
+    to: *mut T,
+    len: usize,
+    ahead: usize,
+    start: &mut usize,
+    function: &mut impl RowMap<S, T>,
+) {
+    while *start + N * T::LANES <= len {
+        let mut vectors = [T::Vector::<S>::splat(simd, T::ZERO); N];
+        for (i, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: the vector ends at or before `len`, and the slice is gone after the load.
+            let elements =
+                unsafe { std::slice::from_raw_parts(from.add(*start + i * T::LANES), T::LANES) };
+            *vector = T::Vector::<S>::from_slice(simd, elements);
+            if ahead != 0 {
+                prefetch(elements.as_ptr().wrapping_add(ahead));
+            }
+        }
+        let results = function.map(vectors, None);
+        if WRITE {
+            for (i, vector) in results.into_iter().enumerate() {
+                // SAFETY: as above, and the caller promises that it is writable.
+                let elements = unsafe {
+                    std::slice::from_raw_parts_mut(to.add(*start + i * T::LANES), T::LANES)
+                };
+                vector.store_slice(elements);
+            }
+        }
+        *start += N * T::LANES;
+    }
+}
+
+/// A row that is shorter than a vector.
+///
+/// # Safety
+/// As for [`walk`].
+#[inline(always)]
+unsafe fn walk_short<S: Simd, T: Float, F: RowMap<S, T>, const WRITE: bool>(
+    simd: S,
+    from: *const T,
+    to: *mut T,
+    len: usize,
+    function: &mut F,
+) {
+    if len == 0 {
+        return;
+    }
+    // SAFETY: promised by the caller; the slice is gone before anything is written.
+    let elements = unsafe { std::slice::from_raw_parts(from, len) };
+    let numbers = T::Vector::<S>::from_slice(simd, T::LANE_NUMBERS);
+    let new = numbers.simd_lt(T::Vector::<S>::splat(simd, T::from_f64(len as f64)));
+    let [result] = function.map([partial(simd, elements, F::FILL)], Some(new));
+    if WRITE {
+        // SAFETY: promised by the caller.
+        let to = unsafe { std::slice::from_raw_parts_mut(to, len) };
+        to.copy_from_slice(&result.as_slice()[..len]);
+    }
+}
+
 impl<T: Float, const K: usize> Lane<'_, T, K> {
+    /// Writes a function of the first input. Elements so far ahead are fetched meanwhile.
+    #[inline(always)]
+    pub(crate) fn write_row<S: Simd>(
+        &mut self,
+        simd: S,
+        ahead: usize,
+        function: &mut impl RowMap<S, T>,
+    ) {
+        let (from, to) = (self.inputs[0], self.output);
+        // SAFETY: `new` promises `len` elements to read and to write; `self` is borrowed mutably.
+        unsafe { walk::<S, T, true>(simd, from, to, self.len, ahead, function) }
+    }
+
+    /// Replaces the output by a function of it.
+    #[inline(always)]
+    pub(crate) fn rewrite_row<S: Simd>(
+        &mut self,
+        simd: S,
+        ahead: usize,
+        function: &mut impl RowMap<S, T>,
+    ) {
+        let (from, to) = (self.output.cast_const(), self.output);
+        // SAFETY: as above.
+        unsafe { walk::<S, T, true>(simd, from, to, self.len, ahead, function) }
+    }
+
     /// # Safety
     /// Each input is readable and the output is writable for `len` elements for `'a`, nobody else
     /// touches the output, and the output either is the memory of an input, from the same element

@@ -5,13 +5,15 @@
 //! `lse = m + log1p(T)`. A row whose top class leads by 30 has `T` near 1e-13, which `lse` itself
 //! would round away.
 
-use fearless_simd::{ExtractToken, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
-use super::lane::{Lane, VectorMap};
+use super::lane::{Lane, MaskOf, RowMap, VectorMap, read_row};
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::{ScaledExp, ShiftedExp, exp_wide, log1p, log1p_wide};
-use crate::simd::reduce::{TermSum, ahead, max, partial, position, prefetch};
+use crate::simd::math::{
+    ScaledExp, ShiftedExp, exp_reduced_by, exp_wide, log1p, log1p_wide, reduce_wide,
+};
+use crate::simd::reduce::{TermSum, ahead, max, partial};
 use crate::wide::Wide;
 
 /// The normaliser of one row.
@@ -32,12 +34,14 @@ impl<T: Float> Normalizer<T> {
         simd.vectorize(
             #[inline(always)]
             || {
-                let start = Start::of(simd, row);
-                let finished = start.and_then(
+                let normalizer = Start::of(simd, row).and_then(
                     #[inline(always)]
-                    |start| start.finish(simd, sum_without(simd, row, start.top, &start)),
+                    |start| {
+                        let sum = start.sum(simd, row, ahead(row.len()));
+                        start.finish(simd, sum, || start.sum_of_others(simd, row, true))
+                    },
                 );
-                finished.unwrap_or_else(|| Self::not_finite(row.iter().copied()))
+                normalizer.unwrap_or_else(|| Self::not_finite(row.iter().copied()))
             },
         )
     }
@@ -143,11 +147,11 @@ fn split_max<T: Float>(max: T) -> (T, f64) {
 #[derive(Clone, Copy)]
 pub(crate) struct Start<T> {
     max: T,
-    /// The first place of the maximum.
-    pub(crate) top: usize,
     /// The exponential of the maximum in the units of the terms, less their lift. It is made
     /// before the terms: the machine works on both at once.
     unit: Wide,
+    /// The term of the maximum: the same number, rounded as terms are.
+    top: T,
     terms: ScaledExp<T>,
 }
 
@@ -156,41 +160,140 @@ impl<T: Float> Start<T> {
     #[inline(always)]
     fn of<S: Simd>(simd: S, row: &[T]) -> Option<Self> {
         let max = max(simd, row);
-        if !max.to_f64().is_finite() {
-            return None;
-        }
-        let top = position(simd, row, max)?;
-        Some(Self::at(simd, max, top))
+        max.to_f64().is_finite().then(
+            #[inline(always)]
+            || Self::at(simd, max),
+        )
     }
 
-    /// For a row with this finite maximum, at this place first.
+    /// For a row with this finite maximum.
     #[inline(always)]
-    pub(crate) fn at<S: Simd>(simd: S, max: T, top: usize) -> Self {
+    pub(crate) fn at<S: Simd>(simd: S, max: T) -> Self {
         let (offset, rest) = split_max(max);
-        let f = <f64 as Float>::FORMAT;
-        let exponent = (rest * f.log2_e).round_ties_even();
-        let reduced = Wide::new(rest)
-            - Wide::product(exponent, f.ln_2_high)
-            - Wide::product(exponent, f.ln_2_low);
+        let exponent = (rest * <f64 as Float>::FORMAT.log2_e).round_ties_even();
+        let unit = if T::LANES == 8 {
+            exp_wide(simd, reduce_wide(rest, exponent))
+        } else {
+            Wide::new(exp_reduced_by(simd, rest, exponent))
+        };
+        let terms = ScaledExp::new(offset, rest, exponent);
+        let [top] = terms.apply([T::Vector::<S>::splat(simd, max)]);
         Self {
             max,
-            top,
-            unit: exp_wide(simd, reduced),
-            terms: ScaledExp::new(max, offset, exponent),
+            unit,
+            top: top.as_slice()[0],
+            terms,
         }
     }
 
-    /// The normaliser, from the sum of the other terms; `None` if one of them was NaN.
+    /// The sum of the terms of a row, or of a part of it, the maximum's among them; NaN if there
+    /// is a NaN.
     #[inline(always)]
-    pub(crate) fn finish<S: Simd>(&self, simd: S, sum: Wide) -> Option<Normalizer<T>> {
-        let lift = T::FORMAT.sum_lift_factor.recip();
-        let others = sum.divided_by(self.unit).scaled(lift);
-        (!others.high.is_nan()).then(|| Normalizer {
+    pub(crate) fn sum<S: Simd>(&self, simd: S, row: &[T], ahead: usize) -> Wide {
+        let mut terms = Terms::new(simd, self);
+        read_row(simd, row, ahead, &mut terms);
+        terms.sum.total::<T>()
+    }
+
+    /// The sum of the terms but for one of the maximum, from that of all: `again` sums up the
+    /// others alone where they are nearly nothing beside the maximum, so that the difference would
+    /// have lost their bits. `None` if there is a NaN.
+    #[inline(always)]
+    fn others(&self, sum: Wide, again: impl FnOnce() -> Wide) -> Option<Wide> {
+        let top = self.top.to_f64();
+        let others = if T::LANES == 8 {
+            sum - Wide::new(top)
+        } else {
+            Wide::new(sum.high - top)
+        };
+        if others.high >= top * T::FORMAT.confident {
+            Some(others)
+        } else if others.high.is_nan() {
+            None
+        } else {
+            Some(again())
+        }
+    }
+
+    /// The sum of the terms of a row, or of a part of it, but for the first maximum if it is in it;
+    /// what is negligible is 0.
+    #[inline(never)]
+    pub(crate) fn sum_of_others<S: Simd>(&self, simd: S, row: &[T], holds_max: bool) -> Wide {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                sum_without(
+                    simd,
+                    row,
+                    holds_max.then_some(self.max),
+                    -T::INFINITY,
+                    #[inline(always)]
+                    |x| self.terms.or_nothing(x),
+                )
+            },
+        )
+    }
+
+    /// The normaliser from the sum of the terms; `again` as for [`others`](Self::others).
+    #[inline(always)]
+    pub(crate) fn finish<S: Simd>(
+        &self,
+        simd: S,
+        sum: Wide,
+        again: impl FnOnce() -> Wide,
+    ) -> Option<Normalizer<T>> {
+        let others = self.others(sum, again)?;
+        Some(self.normalizer(simd, others))
+    }
+
+    #[inline(always)]
+    fn normalizer<S: Simd>(&self, simd: S, others: Wide) -> Normalizer<T> {
+        let lift = T::FORMAT.sum_lift_factor;
+        let others = ratio::<T>(others, self.unit.scaled(lift));
+        Normalizer {
             max: self.max,
             others,
             log_others: log1p_for::<S, T>(simd, others),
-        })
+        }
     }
+}
+
+/// `a / b`; for `f32` the precision of `f64` is more than enough.
+#[inline(always)]
+fn ratio<T: Float>(a: Wide, b: Wide) -> Wide {
+    if T::LANES == 8 {
+        a.divided_by(b)
+    } else {
+        Wide::new(a.high / b.high)
+    }
+}
+
+/// The sum of the terms of elements, but for the first element that is `top`, if any.
+#[inline(always)]
+fn sum_without<S: Simd, T: Float>(
+    simd: S,
+    elements: &[T],
+    mut top: Option<T>,
+    fill: T,
+    term: impl Fn(T::Vector<S>) -> T::Vector<S>,
+) -> Wide {
+    let mut sum = TermSum::new(simd);
+    for chunk in elements.chunks(T::LANES) {
+        let mut vector = partial(simd, chunk, fill);
+        if let Some(value) = top
+            && vector
+                .simd_eq(T::Vector::<S>::splat(simd, value))
+                .any_true()
+        {
+            let lanes = vector.as_mut_slice();
+            if let Some(element) = lanes.iter_mut().find(|element| **element == value) {
+                *element = fill;
+                top = None;
+            }
+        }
+        sum.add::<T>(term(vector));
+    }
+    sum.total::<T>()
 }
 
 /// Writes the softmax of a row.
@@ -203,10 +306,11 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
                 lane.output().fill(T::NAN);
                 return;
             };
-            let factor = Wide::new(1.0).divided_by(kept.total());
-            lane.rewrite::<4, _>(simd, &mut Multiple::new(factor));
-            // Of all values this one alone could be rounded to more than 1.
-            lane.output()[kept.start.top] = T::from_f64((kept.top * factor).to_f64());
+            let factor = ratio::<T>(Wide::new(1.0), kept.total());
+            // Rounding could give the top class more than 1.
+            let mut multiple = Multiple::new(factor, T::ONE);
+            let ahead = ahead(lane.output().len());
+            lane.rewrite_row(simd, ahead, &mut multiple);
         },
     );
 }
@@ -215,7 +319,7 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
 /// parts: the rounding of the factor would count.
 pub(crate) struct KeptTerms<T> {
     start: Start<T>,
-    /// The term of the maximum.
+    /// The term of the maximum, not rounded.
     top: Wide,
     /// The sum of the others.
     others: Wide,
@@ -226,37 +330,34 @@ impl<T: Float> KeptTerms<T> {
     #[inline(always)]
     pub(crate) fn of<S: Simd>(simd: S, lane: &mut Lane<'_, T, 1>) -> Option<Self> {
         let start = Start::of(simd, lane.input())?;
-        let mut terms = Terms {
-            function: start.terms,
-            sum: TermSum::new(simd),
-            next: start.top,
-        };
-        lane.write::<4, _>(simd, &mut terms);
+        let mut terms = Terms::new(simd, &start);
+        let ahead = ahead(lane.input().len());
+        lane.write_row(simd, ahead, &mut terms);
+        let sum = terms.sum.total::<T>();
+        let others = start.others(sum, || start.sum_of_kept_others(simd, lane.output()))?;
         let top = start.unit.scaled(T::FORMAT.sum_lift_factor);
-        let others = terms.sum.total::<T>();
-        (!others.high.is_nan()).then_some(Self { start, top, others })
+        Some(Self { start, top, others })
     }
 
     #[inline(always)]
     fn total(&self) -> Wide {
-        self.others + self.top
+        if T::LANES == 8 {
+            self.others + self.top
+        } else {
+            Wide::new(self.others.high + self.top.high)
+        }
     }
 
     /// The normaliser of the row.
     #[inline(always)]
     pub(crate) fn normalizer<S: Simd>(&self, simd: S) -> Normalizer<T> {
-        let others = self.others.divided_by(self.top);
-        Normalizer {
-            max: self.start.max,
-            others,
-            log_others: log1p_for::<S, T>(simd, others),
-        }
+        self.start.normalizer(simd, self.others)
     }
 
     /// The probability of a class with this term.
     #[inline(always)]
     pub(crate) fn probability(&self, term: T) -> Wide {
-        Wide::new(term.to_f64()).divided_by(self.total())
+        ratio::<T>(Wide::new(term.to_f64()), self.total())
     }
 
     /// Writes `factor p` for every class.
@@ -267,16 +368,76 @@ impl<T: Float> KeptTerms<T> {
         factor: Wide,
         lane: &mut Lane<'_, T, 1>,
     ) {
-        let factor = factor.divided_by(self.total());
-        if factor.high.abs() >= tiny_factor::<T>() {
-            lane.rewrite::<4, _>(simd, &mut Multiple::new(factor));
+        let factor = ratio::<T>(factor, self.total());
+        let magnitude = factor.high.abs();
+        // Of what is negligible nothing is left by an ordinary factor.
+        let largest = T::FORMAT.sum_lift_factor.recip() * LARGE_FACTOR;
+        if (tiny_factor::<T>()..=largest).contains(&magnitude) {
+            let mut multiple = Multiple::new(factor, T::INFINITY);
+            let ahead = ahead(lane.output().len());
+            lane.rewrite_row(simd, ahead, &mut multiple);
         } else {
-            // Too small to keep its bits, but for what the terms are lifted by.
-            let lift = T::FORMAT.sum_lift_factor;
-            let multiple = Multiple::new(factor.scaled(lift));
-            let back = T::from_f64(lift.recip());
-            lane.rewrite::<4, _>(simd, &mut LiftedMultiple(multiple, back));
+            self.start.write_rare_multiple(simd, factor, lane);
         }
+    }
+}
+
+/// Up to here a factor leaves nothing of a negligible term.
+const LARGE_FACTOR: f64 = (1_u64 << 32) as f64;
+
+impl<T: Float> Start<T> {
+    /// [`sum_of_others`](Self::sum_of_others) from terms that were kept.
+    #[inline(never)]
+    fn sum_of_kept_others<S: Simd>(&self, simd: S, terms: &[T]) -> Wide {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let least = T::Vector::<S>::splat(simd, self.least_term(simd));
+                let zero = T::Vector::<S>::splat(simd, T::ZERO);
+                sum_without(
+                    simd,
+                    terms,
+                    Some(self.top),
+                    T::ZERO,
+                    #[inline(always)]
+                    |term| term.simd_le(least).select(zero, term),
+                )
+            },
+        )
+    }
+
+    /// What the terms of all negligible classes are.
+    #[inline(always)]
+    fn least_term<S: Simd>(&self, simd: S) -> T {
+        let [least] = self
+            .terms
+            .apply([T::Vector::<S>::splat(simd, -T::INFINITY)]);
+        least.as_slice()[0]
+    }
+
+    /// Multiplies kept terms by a factor that is tiny or large.
+    #[cold]
+    #[inline(never)]
+    fn write_rare_multiple<S: Simd>(&self, simd: S, factor: Wide, lane: &mut Lane<'_, T, 1>) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                let lift = T::FORMAT.sum_lift_factor;
+                // A tiny factor is too small to keep its bits, but for what the terms are lifted by.
+                let is_tiny = factor.high.abs() < tiny_factor::<T>();
+                let (factor, back) = if is_tiny {
+                    (factor.scaled(lift), lift.recip())
+                } else {
+                    (factor, 1.0)
+                };
+                let mut multiple = RareMultiple {
+                    multiple: Multiple::new(factor, T::INFINITY),
+                    back: T::from_f64(back),
+                    least: self.least_term(simd),
+                };
+                lane.rewrite_row(simd, 0, &mut multiple);
+            },
+        );
     }
 }
 
@@ -296,147 +457,99 @@ fn log1p_for<S: Simd, T: Float>(simd: S, others: Wide) -> Wide {
     }
 }
 
-/// The terms of a row, summed but for the one of the maximum.
+/// The terms of a row, and their sum.
 struct Terms<S: Simd, T> {
     function: ScaledExp<T>,
     sum: TermSum<S>,
-    /// How far the maximum is from the next vector; wraps once it is passed.
-    next: usize,
 }
 
-impl<S: Simd, T: Float> VectorMap<S, T, 1> for Terms<S, T> {
+impl<S: Simd, T: Float> Terms<S, T> {
     #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        [mut vectors]: [[T::Vector<S>; N]; 1],
-        valid: usize,
-    ) -> [T::Vector<S>; N] {
-        for vector in &mut vectors {
-            *vector = self.function.apply(*vector);
+    fn new(simd: S, start: &Start<T>) -> Self {
+        Self {
+            function: start.terms,
+            sum: TermSum::new(simd),
         }
-        let mut summed = vectors;
-        if self.next < N * T::LANES || valid < N * T::LANES {
-            for (index, lane) in summed.iter_mut().flat_map(lanes_of::<S, T>).enumerate() {
-                if index == self.next || index >= valid {
-                    *lane = T::ZERO;
-                }
-            }
-        }
-        for vector in summed {
-            self.sum.add::<T>(vector);
-        }
-        self.next = self.next.wrapping_sub(N * T::LANES);
-        vectors
     }
 }
 
-#[inline(always)]
-fn lanes_of<S: Simd, T: Float>(vector: &mut T::Vector<S>) -> &mut [T] {
-    vector.as_mut_slice()
+impl<S: Simd, T: Float> RowMap<S, T> for Terms<S, T> {
+    const FILL: T = T::ZERO;
+
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        x: [T::Vector<S>; N],
+        new: Option<MaskOf<S, T::Vector<S>>>,
+    ) -> [T::Vector<S>; N] {
+        let terms = self.function.apply(x);
+        for term in terms {
+            self.sum.add::<T>(match new {
+                Some(new) => new.select(term, T::Vector::<S>::splat(term.token(), T::ZERO)),
+                None => term,
+            });
+        }
+        terms
+    }
 }
 
-/// `x * (high + low)`.
+/// `x * (high + low)`, up to a limit.
 struct Multiple<T> {
     high: T,
     low: T,
+    limit: T,
 }
 
 impl<T: Float> Multiple<T> {
     #[inline(always)]
-    fn new(factor: Wide) -> Self {
+    fn new(factor: Wide, limit: T) -> Self {
         let high = T::from_f64(factor.high);
         let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
-        Self { high, low }
+        Self { high, low, limit }
     }
 }
 
-impl<S: Simd, T: Float> VectorMap<S, T, 1> for Multiple<T> {
+impl<S: Simd, T: Float> RowMap<S, T> for Multiple<T> {
+    const FILL: T = T::ZERO;
+
     #[inline(always)]
     fn map<const N: usize>(
         &mut self,
-        [mut vectors]: [[T::Vector<S>; N]; 1],
-        _valid: usize,
+        mut terms: [T::Vector<S>; N],
+        _new: Option<MaskOf<S, T::Vector<S>>>,
     ) -> [T::Vector<S>; N] {
-        for vector in &mut vectors {
-            let simd = vector.token();
-            let low = *vector * T::Vector::<S>::splat(simd, self.low);
-            *vector = vector.fused_mul_add(T::Vector::<S>::splat(simd, self.high), low);
+        for term in &mut terms {
+            let c = |constant| T::Vector::<S>::splat(term.token(), constant);
+            let low = *term * c(self.low);
+            let product = term.fused_mul_add(c(self.high), low);
+            *term = product.min(c(self.limit));
         }
-        vectors
+        terms
     }
 }
 
-/// The same, times a power of two.
-struct LiftedMultiple<T>(Multiple<T>, T);
+/// The same, times a power of two; negligible terms are 0.
+struct RareMultiple<T> {
+    multiple: Multiple<T>,
+    back: T,
+    least: T,
+}
 
-impl<S: Simd, T: Float> VectorMap<S, T, 1> for LiftedMultiple<T> {
+impl<S: Simd, T: Float> RowMap<S, T> for RareMultiple<T> {
+    const FILL: T = T::ZERO;
+
     #[inline(always)]
     fn map<const N: usize>(
         &mut self,
-        inputs: [[T::Vector<S>; N]; 1],
-        valid: usize,
+        terms: [T::Vector<S>; N],
+        new: Option<MaskOf<S, T::Vector<S>>>,
     ) -> [T::Vector<S>; N] {
-        let mut vectors = VectorMap::<S, T, 1>::map(&mut self.0, inputs, valid);
-        for vector in &mut vectors {
-            *vector *= T::Vector::<S>::splat(vector.token(), self.1);
+        let mut results = RowMap::<S, T>::map(&mut self.multiple, terms, new);
+        for (result, term) in results.iter_mut().zip(terms) {
+            let c = |constant| T::Vector::<S>::splat(term.token(), constant);
+            let negligible = term.simd_le(c(self.least));
+            *result = negligible.select(c(T::ZERO), *result * c(self.back));
         }
-        vectors
+        results
     }
-}
-
-/// Vectors summed at once, to keep the machine's pipelines full.
-const GROUP: usize = 4;
-
-/// The sum of the terms of the elements of a row, or of a piece of it, but for the one at `top`.
-#[inline(always)]
-pub(crate) fn sum_without<S: Simd, T: Float>(
-    simd: S,
-    row: &[T],
-    top: usize,
-    start: &Start<T>,
-) -> Wide {
-    let terms = &start.terms;
-    let group = GROUP * T::LANES;
-    let mut sum = TermSum::new(simd);
-    let mut start = 0;
-    while start + group <= row.len() {
-        let elements = &row[start..start + group];
-        if (start..start + group).contains(&top) {
-            for chunk in elements.chunks_exact(T::LANES) {
-                add_without(simd, chunk, top.wrapping_sub(start), terms, &mut sum);
-                start += T::LANES;
-            }
-        } else {
-            let mut vectors = [T::Vector::<S>::splat(simd, T::ZERO); GROUP];
-            for (vector, chunk) in vectors.iter_mut().zip(elements.chunks_exact(T::LANES)) {
-                prefetch(chunk.as_ptr().wrapping_add(ahead(row.len())));
-                *vector = terms.apply(T::Vector::<S>::from_slice(simd, chunk));
-            }
-            for vector in vectors {
-                sum.add::<T>(vector);
-            }
-            start += group;
-        }
-    }
-    for chunk in row[start..].chunks(T::LANES) {
-        add_without(simd, chunk, top.wrapping_sub(start), terms, &mut sum);
-        start += T::LANES;
-    }
-    sum.total::<T>()
-}
-
-/// Adds the terms of up to a vector of elements, less the one at `top` if it is among them.
-#[inline(always)]
-fn add_without<S: Simd, T: Float>(
-    simd: S,
-    elements: &[T],
-    top: usize,
-    terms: &ScaledExp<T>,
-    sum: &mut TermSum<S>,
-) {
-    let mut vector = partial(simd, elements, -T::INFINITY);
-    if let Some(element) = vector.as_mut_slice().get_mut(top) {
-        *element = -T::INFINITY;
-    }
-    sum.add::<T>(terms.apply(vector));
 }

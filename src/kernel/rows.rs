@@ -3,11 +3,11 @@
 //! The per-row arithmetic of the losses and of softmax's normaliser stands here, whether the rows'
 //! sums come from a tile or from rows one at a time.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Simd, SimdBase, f64x8};
 
 use crate::float::Float;
-
-use crate::simd::math::{Pair, log1p, log1p_pair, ordered_sum, quotient, two_sum};
+use crate::simd::math::{Pair, ordered_sum, two_sum};
+use crate::simd::number::Number;
 pub(crate) use crate::simd::transpose::ROWS;
 
 /// One number for each row.
@@ -23,9 +23,9 @@ pub(crate) struct Normalizers {
 
 /// The same of eight rows.
 #[derive(Clone, Copy)]
-pub(crate) struct EightRows<S: Simd> {
+pub(crate) struct EightRows<S: Simd, T> {
     pub(crate) max: f64x8<S>,
-    pub(crate) others: Pair<f64x8<S>>,
+    pub(crate) others: Number<S, T>,
 }
 
 impl Normalizers {
@@ -38,18 +38,18 @@ impl Normalizers {
     }
 
     #[inline(always)]
-    pub(crate) fn eight<S: Simd>(&self, simd: S, start: usize) -> EightRows<S> {
+    pub(crate) fn eight<S: Simd, T: Float>(&self, simd: S, start: usize) -> EightRows<S, T> {
         EightRows {
             max: load(simd, &self.max, start),
-            others: Pair {
+            others: Number::from_pair(Pair {
                 high: load(simd, &self.others, start),
                 low: load(simd, &self.others_low, start),
-            },
+            }),
         }
     }
 
     #[inline(always)]
-    pub(crate) fn set_eight<S: Simd>(&mut self, start: usize, rows: EightRows<S>) {
+    pub(crate) fn set_eight<S: Simd, T>(&mut self, start: usize, rows: EightRows<S, T>) {
         store(rows.max, &mut self.max, start);
         store(rows.others.high, &mut self.others, start);
         store(rows.others.low, &mut self.others_low, start);
@@ -67,75 +67,28 @@ pub(crate) fn store<S: Simd>(vector: f64x8<S>, numbers: &mut PerRow, start: usiz
     vector.store_slice(&mut numbers[start..start + 8]);
 }
 
-impl<S: Simd> EightRows<S> {
+impl<S: Simd, T: Float> EightRows<S, T> {
+    /// The log-sum-exp, always in two parts: less an element it may leave the second alone. NaN
+    /// without a finite maximum.
     #[inline(always)]
-    fn zero(&self) -> f64x8<S> {
-        f64x8::splat(self.max.token(), 0.0)
-    }
-
-    /// A number over `1 + T`. For `f32` the precision of `f64` is more than enough.
-    #[inline(always)]
-    fn over_sum<T: Float>(&self, number: Pair<f64x8<S>>) -> Pair<f64x8<S>> {
-        let one = f64x8::splat(self.max.token(), 1.0);
-        if T::LANES == 8 {
-            let sum = two_sum(one, self.others.high);
-            quotient(number, ordered_sum(sum.high, sum.low + self.others.low))
-        } else {
-            Pair {
-                high: number.high / (one + self.others.high),
-                low: self.zero(),
-            }
-        }
-    }
-
-    /// `log1p(T)`: for `f32` the precision of `f64` is more than enough.
-    #[inline(always)]
-    pub(crate) fn log_others<T: Float>(&self) -> Pair<f64x8<S>> {
-        if T::LANES == 8 {
-            log1p_pair(self.others)
-        } else {
-            Pair {
-                high: log1p(self.others.high),
-                low: self.zero(),
-            }
-        }
-    }
-
-    /// The log-sum-exp; NaN without a finite maximum.
-    #[inline(always)]
-    pub(crate) fn log_sum_exp<T: Float>(&self) -> Pair<f64x8<S>> {
-        let log = self.log_others::<T>();
+    pub(crate) fn log_sum_exp(&self) -> Pair<f64x8<S>> {
+        let log = self.others.log1p();
         let sum = two_sum(self.max, log.high);
         ordered_sum(sum.high, sum.low + log.low)
     }
 
     /// `lse - x`, the cost of a class: 0 or more, with nothing cancelled.
     #[inline(always)]
-    pub(crate) fn cost<T: Float>(&self, x: f64x8<S>) -> Pair<f64x8<S>> {
-        let log = self.log_others::<T>();
-        let lead = two_sum(self.max, -x);
-        let sum = two_sum(lead.high, log.high);
-        let low = sum.low + (lead.low + log.low);
-        // The error terms of an infinite cost are NaN and mean nothing.
-        let finite = sum.high.abs().simd_lt(f64::INFINITY);
-        Pair {
-            high: sum.high,
-            low: finite.select(low, self.zero()),
-        }
+    pub(crate) fn cost(&self, x: f64x8<S>) -> Number<S, T> {
+        let lead = Number::new(self.max).minus(Number::new(x));
+        lead.plus(self.others.log1p())
     }
 
     /// `1 / (1 + T)`, the probability of the maximum.
     #[inline(always)]
-    pub(crate) fn top_probability<T: Float>(&self) -> Pair<f64x8<S>> {
-        let high = f64x8::splat(self.max.token(), 1.0);
-        let low = self.zero();
-        self.over_sum::<T>(Pair { high, low })
-    }
-
-    /// `T / (1 + T)`, what is left of 1 beside the maximum.
-    #[inline(always)]
-    pub(crate) fn top_complement<T: Float>(&self) -> Pair<f64x8<S>> {
-        self.over_sum::<T>(self.others)
+    pub(crate) fn top_probability(&self) -> Number<S, T> {
+        let one = Number::new(f64x8::splat(self.max.token(), 1.0));
+        one.over(one.plus(self.others))
     }
 }
 

@@ -1,9 +1,9 @@
 //! softmax, log_softmax and log-sum-exp of one row.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase};
 
 use super::RowKernel;
-use super::lane::{Lane, VectorMap};
+use super::lane::{Lane, MaskOf, RowMap};
 use super::normalizer::{Normalizer, not_finite_sum, write_softmax};
 use super::piece::PieceKernel;
 use super::rows::{Halves, ROWS};
@@ -36,16 +36,13 @@ impl<T: Float> TileKernel<T> for Softmax {
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, (): &mut ()) {
         let normalizers = tile.normalizers::<S, true>(simd);
-        let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
+        let back = T::FORMAT.sum_lift_factor.recip();
         let factors = Halves::of(
             simd,
             #[inline(always)]
             |start| {
-                let top = normalizers.eight(simd, start).top_probability::<T>();
-                Pair {
-                    high: top.high * back,
-                    low: top.low * back,
-                }
+                let rows = normalizers.eight::<S, T>(simd, start);
+                rows.top_probability().scaled(back).pair()
             },
         );
         tile.each_class(
@@ -141,7 +138,8 @@ impl<T: Float> PieceKernel<T> for LogSoftmax {
         lane: &mut Lane<'_, T, 1>,
     ) {
         if row.is_finite() {
-            lane.write::<4, _>(simd, &mut Difference::<T>::from(row.log_sum_exp()));
+            let mut difference = Difference::<T>::from(row.log_sum_exp());
+            lane.write_row(simd, 0, &mut difference);
         } else {
             lane.output().fill(T::NAN);
         }
@@ -155,7 +153,7 @@ impl<T: Float> TileKernel<T> for LogSoftmax {
         let sums = Halves::of(
             simd,
             #[inline(always)]
-            |start| normalizers.eight(simd, start).log_sum_exp::<T>(),
+            |start| normalizers.eight::<S, T>(simd, start).log_sum_exp(),
         );
         tile.each_class(
             simd,
@@ -211,7 +209,7 @@ impl<T: Float> TileKernel<T> for LogSumExp {
         let normalizers = tile.normalizers::<S, false>(simd);
         let mut values = [T::ZERO; ROWS];
         for start in (0..ROWS).step_by(8) {
-            let sum = normalizers.eight(simd, start).log_sum_exp::<T>();
+            let sum = normalizers.eight::<S, T>(simd, start).log_sum_exp();
             for row in 0..8 {
                 values[start + row] = T::from_f64(sum.high[row] + sum.low[row]);
             }
@@ -242,12 +240,14 @@ impl<T: Float> From<Wide> for Difference<T> {
     }
 }
 
-impl<S: Simd, T: Float> VectorMap<S, T, 1> for Difference<T> {
+impl<S: Simd, T: Float> RowMap<S, T> for Difference<T> {
+    const FILL: T = T::ZERO;
+
     #[inline(always)]
     fn map<const N: usize>(
         &mut self,
-        [mut vectors]: [[T::Vector<S>; N]; 1],
-        _valid: usize,
+        mut vectors: [T::Vector<S>; N],
+        _new: Option<MaskOf<S, T::Vector<S>>>,
     ) -> [T::Vector<S>; N] {
         for vector in &mut vectors {
             let c = |constant| T::Vector::<S>::splat(vector.token(), constant);

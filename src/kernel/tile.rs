@@ -9,7 +9,9 @@ use fearless_simd::{Select, Simd, SimdBase, f64x8};
 use super::RowKernel;
 use super::rows::{EightRows, Halves, Normalizers, ROWS};
 use crate::float::Float;
-use crate::simd::math::{Pair, exp_difference, ordered_sum, two_sum};
+use crate::simd::Vector;
+use crate::simd::math::{Pair, exp_difference};
+use crate::simd::number::Number;
 use crate::simd::reduce::TermSum;
 
 /// Up to 64 rows as `[classes][64]`. Lanes beyond the rows hold numbers that mean nothing.
@@ -27,9 +29,6 @@ pub(crate) trait TileKernel<T: Float>: RowKernel<T, 1> {
     fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut Self::Total);
 }
 
-/// Vectors worked on at once: their sums stay in registers.
-const GROUP: usize = 2;
-
 impl<T: Float> Tile<'_, T> {
     /// What the rows are normalised by. With `KEEP` each element becomes `e^(x - max) 2^lift`.
     /// One copy of this serves all kernels.
@@ -39,8 +38,8 @@ impl<T: Float> Tile<'_, T> {
         simd.vectorize(
             #[inline(always)]
             || {
-                for start in (0..ROWS).step_by(GROUP * T::LANES) {
-                    self.group::<S, KEEP>(simd, start, &mut result);
+                for start in (0..ROWS).step_by(T::LANES) {
+                    self.lanes::<S, KEEP>(simd, start, &mut result);
                 }
             },
         );
@@ -60,72 +59,83 @@ impl<T: Float> Tile<'_, T> {
         numbers: &Halves<T>,
         function: impl Fn(T::Vector<S>, Pair<T::Vector<S>>) -> T::Vector<S>,
     ) {
-        for start in (0..ROWS).step_by(GROUP * T::LANES) {
-            let numbers: [_; GROUP] = [
-                numbers.vectors(simd, start),
-                numbers.vectors(simd, start + T::LANES),
-            ];
+        for start in (0..ROWS).step_by(T::LANES) {
+            let number = numbers.vectors(simd, start);
             for class in self.elements.chunks_exact_mut(ROWS) {
-                let elements = &mut class[start..start + GROUP * T::LANES];
-                for (x, &number) in elements.chunks_exact_mut(T::LANES).zip(&numbers) {
-                    let vector = T::Vector::<S>::from_slice(simd, x);
-                    function(vector, number).store_slice(x);
-                }
+                let x = &mut class[start..start + T::LANES];
+                let vector = T::Vector::<S>::from_slice(simd, x);
+                function(vector, number).store_slice(x);
             }
         }
     }
 
+    /// As many rows as a vector has lanes.
     #[inline(always)]
-    fn group<S: Simd, const KEEP: bool>(
+    fn lanes<S: Simd, const KEEP: bool>(
         &mut self,
         simd: S,
         start: usize,
         result: &mut Normalizers,
     ) {
         let c = |constant| T::Vector::<S>::splat(simd, constant);
-        let lanes = start..start + GROUP * T::LANES;
-        let mut max = [c(-T::INFINITY); GROUP];
+        let lanes = start..start + T::LANES;
+        let mut max = c(-T::INFINITY);
         for class in self.elements.chunks_exact(ROWS) {
-            for (max, x) in max
-                .iter_mut()
-                .zip(class[lanes.clone()].chunks_exact(T::LANES))
-            {
-                *max = max.max(T::Vector::<S>::from_slice(simd, x));
-            }
+            max = max.max(T::Vector::<S>::from_slice(simd, &class[lanes.clone()]));
         }
-        for max in &mut max {
-            let finite = max.abs().simd_lt(c(T::INFINITY));
-            *max = finite.select(*max, c(T::NAN));
+        let finite = max.abs().simd_lt(c(T::INFINITY));
+        let max = finite.select(max, c(T::NAN));
+        let mut terms = TileTerms {
+            max,
+            largest: c(T::ZERO),
+            sum: TermSum::new(simd),
+        };
+        let mut pairs = self.elements.chunks_exact_mut(2 * ROWS);
+        for pair in &mut pairs {
+            let (first, second) = pair.split_at_mut(ROWS);
+            terms.add::<2, KEEP>(
+                simd,
+                [&mut first[lanes.clone()], &mut second[lanes.clone()]],
+            );
         }
-        // One of the maxima is left out of the sum, and added as the 1 that it is.
-        let mut ties = [c(T::ZERO); GROUP];
-        let mut sums = [TermSum::new(simd); GROUP];
-        for class in self.elements.chunks_exact_mut(ROWS) {
-            let elements = class[lanes.clone()].chunks_exact_mut(T::LANES);
-            for (i, x) in elements.enumerate() {
-                let vector = T::Vector::<S>::from_slice(simd, x);
-                let term = exp_difference(vector, max[i]);
-                let is_top = vector.simd_eq(max[i]);
-                ties[i] += is_top.select(c(T::ONE), c(T::ZERO));
-                sums[i].add::<T>(is_top.select(c(T::ZERO), term));
-                if KEEP {
-                    term.store_slice(x);
-                }
-            }
+        for class in pairs.into_remainder().chunks_exact_mut(ROWS) {
+            terms.add::<1, KEEP>(simd, [&mut class[lanes.clone()]]);
         }
-        for i in 0..GROUP {
-            let (max, ties) = (T::widen(max[i]), T::widen(ties[i]));
-            for (part, (&max, &ties)) in max.as_ref().iter().zip(ties.as_ref()).enumerate() {
-                let sum = sums[i].eight_lanes::<T>(part);
-                let back = T::FORMAT.sum_lift_factor.recip();
-                let others = Pair {
-                    high: sum.high * back,
-                    low: sum.low * back,
-                };
-                let sum = two_sum(ties - f64x8::splat(simd, 1.0), others.high);
-                let others = ordered_sum(sum.high, sum.low + others.low);
-                let start = start + i * T::LANES + part * 8;
-                result.set_eight(start, EightRows { max, others });
+        let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
+        for (part, &max) in T::widen(max).as_ref().iter().enumerate() {
+            let sum = terms.sum.eight_lanes::<T>(part);
+            let others = Number::<S, T>::from_pair(Pair {
+                high: sum.high * back,
+                low: sum.low * back,
+            });
+            result.set_eight(start + part * 8, EightRows { max, others });
+        }
+    }
+}
+
+/// The terms of rows side by side, summed but for one of the largest.
+struct TileTerms<S: Simd, T: Float> {
+    max: T::Vector<S>,
+    /// The largest term until now.
+    largest: T::Vector<S>,
+    sum: TermSum<S>,
+}
+
+impl<S: Simd, T: Float> TileTerms<S, T> {
+    /// Adds classes. Of a term and the largest before it the smaller is added: so one of the largest
+    /// is left out.
+    #[inline(always)]
+    fn add<const N: usize, const KEEP: bool>(&mut self, simd: S, classes: [&mut [T]; N]) {
+        let mut x = [self.max; N];
+        for (x, class) in x.iter_mut().zip(&classes) {
+            *x = T::Vector::<S>::from_slice(simd, class);
+        }
+        let terms = exp_difference(x, [self.max; N]);
+        for (term, class) in terms.into_iter().zip(classes) {
+            self.sum.add::<T>(term.at_most(self.largest));
+            self.largest = term.at_least(self.largest);
+            if KEEP {
+                term.store_slice(class);
             }
         }
     }

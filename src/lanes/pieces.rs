@@ -9,10 +9,10 @@ use super::run::{GRAIN, PARALLEL};
 use super::view::Rows;
 use crate::float::Float;
 use crate::kernel::lane::Lane;
-use crate::kernel::normalizer::{Normalizer, Start, sum_without};
+use crate::kernel::normalizer::{Normalizer, Start};
 use crate::kernel::piece::PieceKernel;
 use crate::simd::level::Instructions;
-use crate::simd::reduce::{max, position};
+use crate::simd::reduce::max;
 use crate::simd::{Task, dispatch};
 use crate::wide::Wide;
 
@@ -84,25 +84,36 @@ fn normalizer<T: Float>(instructions: Instructions, row: &[T]) -> Normalizer<T> 
     let max = dispatch(instructions, Max(&maxima));
     let not_finite = || Normalizer::not_finite(row.iter().copied());
     let holds_max = maxima.iter().position(|&piece| piece == max);
-    let (true, Some(piece)) = (max.to_f64().is_finite(), holds_max) else {
+    let (true, Some(top)) = (max.to_f64().is_finite(), holds_max) else {
         return not_finite();
     };
-    let first = piece * GRAIN;
-    let Some(start) = dispatch(instructions, FindTop { row, first, max }) else {
-        return not_finite();
+    let start = dispatch(instructions, FindStart(max));
+    let sum = |without: Option<usize>| {
+        let sums: Vec<Wide> = row
+            .par_chunks(GRAIN)
+            .enumerate()
+            .map(|(index, piece)| {
+                let (start, others) = (&start, without);
+                let without = others.map(|top| top == index);
+                dispatch(
+                    instructions,
+                    Sum {
+                        piece,
+                        without,
+                        start,
+                    },
+                )
+            })
+            .collect();
+        sums.into_iter().fold(Wide::ZERO, |sum, piece| sum + piece)
     };
-    let sums: Vec<Wide> = row
-        .par_chunks(GRAIN)
-        .enumerate()
-        .map(|(index, piece)| {
-            let top = start.top.wrapping_sub(index * GRAIN);
-            let start = &start;
-            dispatch(instructions, Sum { piece, top, start })
-        })
-        .collect();
-    let sum = sums.into_iter().fold(Wide::ZERO, |sum, piece| sum + piece);
-    let finished = dispatch(instructions, Finish { start, sum });
-    finished.unwrap_or_else(not_finite)
+    let again = || sum(Some(top));
+    let finish = Finish {
+        start,
+        sum: sum(None),
+        again,
+    };
+    dispatch(instructions, finish).unwrap_or_else(not_finite)
 }
 
 struct Max<'a, T>(&'a [T]);
@@ -116,25 +127,21 @@ impl<T: Float> Task for Max<'_, T> {
     }
 }
 
-struct FindTop<'a, T> {
-    row: &'a [T],
-    first: usize,
-    max: T,
-}
+struct FindStart<T>(T);
 
-impl<T: Float> Task for FindTop<'_, T> {
-    type Output = Option<Start<T>>;
+impl<T: Float> Task for FindStart<T> {
+    type Output = Start<T>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> Option<Start<T>> {
-        let top = self.first + position(simd, &self.row[self.first..], self.max)?;
-        Some(Start::at(simd, self.max, top))
+    fn run<S: Simd>(self, simd: S) -> Start<T> {
+        Start::at(simd, self.0)
     }
 }
 
+/// The sum of a piece's terms; or of the others' alone, given whether the maximum is in it.
 struct Sum<'a, T> {
     piece: &'a [T],
-    top: usize,
+    without: Option<bool>,
     start: &'a Start<T>,
 }
 
@@ -143,21 +150,25 @@ impl<T: Float> Task for Sum<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Wide {
-        sum_without(simd, self.piece, self.top, self.start)
+        match self.without {
+            None => self.start.sum(simd, self.piece, 0),
+            Some(holds_max) => self.start.sum_of_others(simd, self.piece, holds_max),
+        }
     }
 }
 
-struct Finish<T> {
+struct Finish<T, F> {
     start: Start<T>,
     sum: Wide,
+    again: F,
 }
 
-impl<T: Float> Task for Finish<T> {
+impl<T: Float, F: FnOnce() -> Wide> Task for Finish<T, F> {
     type Output = Option<Normalizer<T>>;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Option<Normalizer<T>> {
-        self.start.finish(simd, self.sum)
+        self.start.finish(simd, self.sum, self.again)
     }
 }
 

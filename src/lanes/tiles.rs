@@ -13,7 +13,7 @@ use crate::float::Float;
 use crate::kernel::piece::PieceKernel;
 use crate::kernel::tile::Tile;
 use crate::simd::level::Instructions;
-use crate::simd::transpose::{ROWS, to_columns, to_rows};
+use crate::simd::transpose::{ROWS, reach, to_columns, to_rows};
 use crate::simd::{Task, dispatch, level};
 
 /// Up to so many classes, a row at a time leaves vectors too empty, or takes too long to start.
@@ -182,7 +182,8 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
         let mut total = Kernel::Total::default();
         let elements = self.input.len() * ROWS;
         let [tile, spare] = self.scratch.buffers();
-        let (tile, spare) = (aligned(tile, elements), aligned(spare, elements));
+        let spare = aligned(spare, reach(self.input.len()));
+        let tile = aligned(tile, elements);
         for index in self.tiles {
             let rows = self.tiling.rows_of(index);
             load(simd, self.input, rows.clone(), tile, spare);
@@ -213,17 +214,16 @@ fn load<S: Simd, T: Float>(
 ) {
     let (start, count) = (from.pointer(rows.start), rows.len());
     match Layout::of(from) {
-        Layout::Contiguous if count == ROWS => {
-            // SAFETY: so many rows lie one behind the other.
-            let elements = unsafe { std::slice::from_raw_parts(start, tile.len()) };
-            to_columns(simd, Some(elements), tile, spare);
-        }
         Layout::Contiguous => {
             let len = count * from.len();
-            // SAFETY: as above.
+            // SAFETY: so many rows lie one behind the other.
             let elements = unsafe { std::slice::from_raw_parts(start, len) };
-            spare[..len].copy_from_slice(elements);
-            to_columns(simd, None, tile, spare);
+            if len >= spare.len() {
+                to_columns(simd, elements, tile);
+            } else {
+                spare[..len].copy_from_slice(elements);
+                to_columns(simd, spare, tile);
+            }
         }
         Layout::SideBySide => {
             for (class, to) in tile.chunks_exact_mut(ROWS).enumerate() {
@@ -259,17 +259,16 @@ unsafe fn store<S: Simd, T: Float>(
 ) {
     let (start, count) = (to.pointer(rows.start).cast_mut(), rows.len());
     match Layout::of(to) {
-        Layout::Contiguous if count == ROWS => {
-            // SAFETY: so many rows lie one behind the other, and the caller promises the rest.
-            let elements = unsafe { std::slice::from_raw_parts_mut(start, tile.len()) };
-            to_rows(simd, tile, Some(elements), spare);
-        }
         Layout::Contiguous => {
             let len = count * to.len();
-            to_rows(simd, tile, None, spare);
-            // SAFETY: as above.
+            // SAFETY: so many rows lie one behind the other, and the caller promises the rest.
             let elements = unsafe { std::slice::from_raw_parts_mut(start, len) };
-            elements.copy_from_slice(&spare[..len]);
+            if len >= spare.len() {
+                to_rows(simd, tile, elements);
+            } else {
+                to_rows(simd, tile, spare);
+                elements.copy_from_slice(&spare[..len]);
+            }
         }
         Layout::SideBySide => {
             for (class, from) in tile.chunks_exact(ROWS).enumerate() {

@@ -208,66 +208,140 @@ fn exp_reduced<S: Simd, V: Vector<S>>(t: V) -> V {
 pub(crate) struct ScaledExp<T> {
     offset: T,
     magic: T,
-    negligible: T,
+    /// Whatever is below this, less the offset, counts as this: less than any result shows.
+    lowest: T,
 }
 
 impl<T: Float> ScaledExp<T> {
     /// For the row whose maximum is `offset + rest`, where `exponent = round(rest log2(e))`.
     #[inline(always)]
-    pub(crate) fn new(max: T, offset: T, exponent: f64) -> Self {
+    pub(crate) fn new(offset: T, rest: f64, exponent: f64) -> Self {
         let f = T::FORMAT;
         Self {
             offset,
             magic: T::from_f64(f.magic.to_f64() + f.exponent_bias.to_f64() + f.sum_lift - exponent),
-            negligible: T::from_f64(max.to_f64() + f.negligible),
+            lowest: T::from_f64(rest + f.negligible),
         }
     }
 
-    /// Error below 1 ulp; 0 for elements far below the maximum.
+    /// The exponential, and 0 where it is negligible.
     #[inline(always)]
-    pub(crate) fn apply<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> V {
+    pub(crate) fn or_nothing<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> V {
+        let simd = x.token();
+        let c = |constant| V::splat(simd, constant);
+        let [term] = self.apply([x]);
+        let negligible = (x - c(self.offset)).simd_lt(c(self.lowest));
+        negligible.select(c(T::ZERO), term)
+    }
+
+    /// Error below 1 ulp. Step by step for all vectors: the steps of one wait for each other.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd, V: Vector<S, Element = T>, const N: usize>(
+        &self,
+        x: [V; N],
+    ) -> [V; N] {
         inlined_if_short(
-            x.token(),
+            x[0].token(),
             #[inline(always)]
             || {
                 let f = T::FORMAT;
-                let simd = x.token();
+                let simd = x[0].token();
                 let c = |constant| V::splat(simd, constant);
-                let magic = c(self.magic);
-                let reduced = x - c(self.offset);
-                let biased = reduced.fused_mul_add(c(f.log2_e), magic);
-                let n = biased - magic;
-                let r = n.fused_mul_add(c(-f.ln_2_high), reduced);
-                let t = n.fused_mul_add(c(-f.ln_2_low), r);
-                let value = exp_reduced(t) * power_of_two(biased);
-                x.simd_lt(c(self.negligible)).select(c(T::ZERO), value)
+                let (offset, magic, lowest) = (c(self.offset), c(self.magic), c(self.lowest));
+                let mut reduced = x;
+                for x in &mut reduced {
+                    *x = (*x - offset).at_least(lowest);
+                }
+                let mut biased = reduced;
+                for x in &mut biased {
+                    *x = x.fused_mul_add(c(f.log2_e), magic);
+                }
+                let mut n = biased;
+                for n in &mut n {
+                    *n -= magic;
+                }
+                let mut t = reduced;
+                for (t, n) in t.iter_mut().zip(n) {
+                    *t = n.fused_mul_add(c(-f.ln_2_high), *t);
+                }
+                for (t, n) in t.iter_mut().zip(n) {
+                    *t = n.fused_mul_add(c(-f.ln_2_low), *t);
+                }
+                let mut value = exp_reduced_each(t);
+                for (value, biased) in value.iter_mut().zip(biased) {
+                    *value *= power_of_two(biased);
+                }
+                value
             },
         )
     }
 }
 
-/// `e^(x - max) 2^lift` for `x <= max`, error below 1 ulp; 0 where that is nothing beside 1, however
-/// often. The difference is not rounded.
+/// [`exp_reduced`] of several vectors, step by step for all.
 #[inline(always)]
-pub(crate) fn exp_difference<S: Simd, V: Vector<S>>(x: V, max: V) -> V {
+fn exp_reduced_each<S: Simd, V: Vector<S>, const N: usize>(t: [V; N]) -> [V; N] {
+    let simd = t[0].token();
+    let one = V::splat(simd, V::Element::ONE);
+    let mut sum = [one; N];
+    for (index, &coefficient) in format::<S, V>().exp.iter().rev().enumerate() {
+        let c = V::splat(simd, coefficient);
+        for (sum, t) in sum.iter_mut().zip(t) {
+            *sum = if index == 0 {
+                c
+            } else {
+                sum.fused_mul_add(t, c)
+            };
+        }
+    }
+    for _ in 0..2 {
+        for (sum, t) in sum.iter_mut().zip(t) {
+            *sum = sum.fused_mul_add(t, one);
+        }
+    }
+    sum
+}
+
+/// `e^(x - max) 2^lift` for `x <= max`, error below 1 ulp; 0 where that is nothing beside 1, however
+/// often. The difference is not rounded. Step by step for all vectors: the steps of one wait for each
+/// other.
+#[inline(always)]
+pub(crate) fn exp_difference<S: Simd, V: Vector<S>, const N: usize>(
+    x: [V; N],
+    max: [V; N],
+) -> [V; N] {
     inlined_if_short(
-        x.token(),
+        x[0].token(),
         #[inline(always)]
         || {
             let f = format::<S, V>();
-            let simd = x.token();
+            let simd = x[0].token();
             let c = |constant| V::splat(simd, constant);
-            let difference = two_sum(x, -max);
-            let magic = f.magic + f.exponent_bias + V::Element::from_f64(f.sum_lift);
-            let biased = difference.high.fused_mul_add(c(f.log2_e), c(magic));
-            let n = biased - c(magic);
-            let r = n.fused_mul_add(c(-f.ln_2_high), difference.high);
-            let t = r + n.fused_mul_add(c(-f.ln_2_low), difference.low);
-            let value = exp_reduced(t) * power_of_two(biased);
-            let negligible = difference
-                .high
-                .simd_lt(c(V::Element::from_f64(f.negligible)));
-            negligible.select(c(V::Element::ZERO), value)
+            let magic = c(f.magic + f.exponent_bias + V::Element::from_f64(f.sum_lift));
+            let (mut high, mut low) = (x, x);
+            for i in 0..N {
+                let difference = two_sum(x[i], -max[i]);
+                (high[i], low[i]) = (difference.high, difference.low);
+            }
+            let mut biased = high;
+            for x in &mut biased {
+                *x = x.fused_mul_add(c(f.log2_e), magic);
+            }
+            let mut t = high;
+            for (t, biased) in t.iter_mut().zip(biased) {
+                *t = (biased - magic).fused_mul_add(c(-f.ln_2_high), *t);
+            }
+            for i in 0..N {
+                t[i] += (biased[i] - magic).fused_mul_add(c(-f.ln_2_low), low[i]);
+            }
+            let mut value = exp_reduced_each(t);
+            for (value, biased) in value.iter_mut().zip(biased) {
+                *value *= power_of_two(biased);
+            }
+            let lowest = c(V::Element::from_f64(f.negligible));
+            for (value, high) in value.iter_mut().zip(high) {
+                *value = high.simd_lt(lowest).select(c(V::Element::ZERO), *value);
+            }
+            value
         },
     )
 }
@@ -474,6 +548,30 @@ pub(crate) fn over_one_plus<S: Simd, V: Vector<S>>(numerator: Pair<V>, e: Pair<V
 pub(crate) fn nan_where_nan<S: Simd, V: Vector<S>>(z: V, result: V) -> V {
     z.simd_eq(z)
         .select(result, V::splat(z.token(), V::Element::NAN))
+}
+
+/// `rest - exponent ln(2)`.
+#[inline(always)]
+pub(crate) fn reduce_wide(rest: f64, exponent: f64) -> Wide {
+    let f = <f64 as Float>::FORMAT;
+    Wide::new(rest) - Wide::product(exponent, f.ln_2_high) - Wide::product(exponent, f.ln_2_low)
+}
+
+/// `e^(rest - exponent ln(2))` of one number, where the argument is at most `ln(2)/2`; error below
+/// `2^-50`.
+#[inline(always)]
+pub(crate) fn exp_reduced_by<S: Simd>(simd: S, rest: f64, exponent: f64) -> f64 {
+    inlined_if_short(
+        simd,
+        #[inline(always)]
+        || {
+            let f = <f64 as Float>::FORMAT;
+            let c = |constant| f64x2::splat(simd, constant);
+            let n = c(exponent);
+            let r = n.fused_mul_add(c(-f.ln_2_high), c(rest));
+            exp_reduced(n.fused_mul_add(c(-f.ln_2_low), r))[0]
+        },
+    )
 }
 
 /// `e^x` of one number.

@@ -6,6 +6,7 @@
 pub(crate) mod level;
 pub(crate) mod logistic;
 pub(crate) mod math;
+pub(crate) mod number;
 pub(crate) mod reduce;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ pub(crate) use level::{Task, dispatch, level};
 use crate::error::Result;
 use crate::float::Float;
 use crate::wide::Wide;
-use fearless_simd::{Level, Simd, SimdFloat};
+use fearless_simd::{Level, Select, Simd, SimdFloat};
 
 /// A SIMD vector of either element type.
 pub(crate) trait Vector<S: Simd>: SimdFloat<S, Element: Float> {
@@ -27,6 +28,26 @@ pub(crate) trait Vector<S: Simd>: SimdFloat<S, Element: Float> {
             self.mul_add_precise(b, c)
         } else {
             emulated_mul_add(self, b, c)
+        }
+    }
+
+    /// The larger of `self` and a limit; NaN where `self` is.
+    #[inline(always)]
+    fn at_least(self, limit: Self) -> Self {
+        if max_keeps_second_nan(self.token()) {
+            limit.max(self)
+        } else {
+            self.simd_lt(limit).select(limit, self)
+        }
+    }
+
+    /// The smaller of `self` and a limit; NaN where `self` is.
+    #[inline(always)]
+    fn at_most(self, limit: Self) -> Self {
+        if max_keeps_second_nan(self.token()) {
+            limit.min(self)
+        } else {
+            self.simd_gt(limit).select(limit, self)
         }
     }
 }
@@ -43,6 +64,31 @@ pub(crate) fn has_fused_mul_add<S: Simd>(simd: S) -> bool {
         Level::Neon(_) => true,
         _ => false,
     }
+}
+
+/// Whether the instructions for the maximum and the minimum give a NaN that is their second operand.
+#[inline(always)]
+fn max_keeps_second_nan<S: Simd>(simd: S) -> bool {
+    match simd.level() {
+        // Of two numbers that do not compare, these give the second.
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        Level::Avx512(_) | Level::Avx2(_) | Level::Sse4_2(_) => true,
+        // This one gives NaN for any NaN.
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether there are 32 vector registers of a whole logical vector each: room for more at once.
+#[inline(always)]
+pub(crate) fn has_wide_registers<S: Simd>(simd: S) -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Level::Avx512(_) = simd.level() {
+        return true;
+    }
+    let _ = simd;
+    false
 }
 
 /// Runs vector code in place where each operation is an instruction or two. At the levels where it

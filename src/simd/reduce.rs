@@ -59,9 +59,20 @@ impl<S: Simd> TermSum<S> {
         if T::LANES == 8 {
             lanes_total(first, second)
         } else {
-            lanes_total(first + second, f64x8::splat(first.token(), 0.0))
+            // For `f32` the precision of `f64` is more than enough.
+            Wide::new(lanes_sum(first + second))
         }
     }
+}
+
+/// The sum over the lanes, by halves.
+#[inline(always)]
+fn lanes_sum<S: Simd>(lanes: f64x8<S>) -> f64 {
+    let simd = lanes.token();
+    let (low, high) = simd.split_f64x8(lanes);
+    let (low, high) = simd.split_f64x4(low + high);
+    let pair = low + high;
+    pair[0] + pair[1]
 }
 
 /// The sum over the lanes of `high` and their rounding errors in `low`, by halves.
@@ -209,7 +220,11 @@ pub(crate) fn max<S: Simd, T: Float>(simd: S, row: &[T]) -> T {
         sums[0] = sums[0].max(T::Vector::<S>::from_slice(simd, chunk));
     }
     if !vectors.remainder().is_empty() {
-        let last = partial(simd, vectors.remainder(), -T::INFINITY);
+        // Elements that come twice do not change a maximum.
+        let last = match row.len().checked_sub(T::LANES) {
+            Some(start) => T::Vector::<S>::from_slice(simd, &row[start..]),
+            None => partial(simd, row, -T::INFINITY),
+        };
         sums[1] = sums[1].max(last);
     }
     sums[0].max(sums[1]).max(sums[2].max(sums[3])).reduce_max()

@@ -1,105 +1,137 @@
-//! Transposition of rows that lie one behind the other.
+//! Transposition of rows that lie one behind the other, in blocks of four by four.
 //!
-//! A round of four-way interleaving turns `[4][n / 4]` elements into `[n / 4][4]`: it moves a
-//! factor of four from the front of the shape to its end. Three rounds turn `[64][classes]` into
-//! `[classes][64]`, whatever the number of classes, and three rounds of the inverse turn it back.
+//! Here belongs the way of a tile's elements between `[ROWS][classes]` and `[classes][ROWS]`. The last
+//! block of a row ends where the row does, and so holds elements of the block before again.
 
-use fearless_simd::{Simd, SimdBase};
+use fearless_simd::{Simd, SimdBase, SimdFloat};
 
 use crate::float::Float;
 
-/// Rows that are transposed together: three factors of four.
+/// Rows that are transposed together.
 pub(crate) const ROWS: usize = 64;
 
-/// Turns `[ROWS][classes]` into `[classes][ROWS]`; the rows are in `spare` if they are not given.
-/// What is left in `spare` means nothing.
-#[inline(never)]
-pub(crate) fn to_columns<S: Simd, T: Float>(
-    simd: S,
-    rows: Option<&[T]>,
-    columns: &mut [T],
-    spare: &mut [T],
-) {
-    interleave::<S, T>(simd, rows.unwrap_or(spare), columns);
-    interleave::<S, T>(simd, columns, spare);
-    interleave::<S, T>(simd, spare, columns);
+/// What has to be readable, and for [`to_rows`] writable, behind rows of so many classes: a block is
+/// not narrower than this.
+pub(crate) const BLOCK: usize = 4;
+
+/// How many elements the rows of a tile reach over.
+#[inline(always)]
+pub(crate) const fn reach(classes: usize) -> usize {
+    ROWS * classes + BLOCK.saturating_sub(classes)
 }
 
-/// Turns `[classes][ROWS]` into `[ROWS][classes]`; the rows are left in `spare` if there is no
-/// place for them. What is left in `columns`, and else in `spare`, means nothing.
+/// Turns `[ROWS][classes]` into `[classes][ROWS]`. `rows` is as long as [`reach`] says.
 #[inline(never)]
-pub(crate) fn to_rows<S: Simd, T: Float>(
-    simd: S,
-    columns: &mut [T],
-    rows: Option<&mut [T]>,
-    spare: &mut [T],
-) {
-    deinterleave::<S, T>(simd, columns, spare);
-    deinterleave::<S, T>(simd, spare, columns);
-    deinterleave::<S, T>(simd, columns, rows.unwrap_or(spare));
-}
-
-/// `[4][n / 4]` to `[n / 4][4]`.
-#[inline(never)]
-fn interleave<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
+pub(crate) fn to_columns<S: Simd, T: Float>(simd: S, rows: &[T], columns: &mut [T]) {
+    let classes = columns.len() / ROWS;
+    assert!(rows.len() >= reach(classes));
+    let (from, to) = (rows.as_ptr(), columns.as_mut_ptr());
     simd.vectorize(
         #[inline(always)]
-        || interleaved::<S, T>(simd, from, to),
+        move || {
+            each_block(
+                classes,
+                #[inline(always)]
+                move |row, class| {
+                    // SAFETY: the block's rows begin within `rows`, and `reach` covers the end of
+                    // the last one.
+                    let quads = unsafe {
+                        let from = from.add(row * classes + class);
+                        transposed(load::<S, T>(simd, from, [0, 1, 2, 3].map(|i| i * classes)))
+                    };
+                    for (i, quad) in quads.into_iter().enumerate().take(classes) {
+                        // SAFETY: column `class + i` has a place for each of the rows.
+                        unsafe { store::<S, T>(quad, to.add((class + i) * ROWS + row)) };
+                    }
+                },
+            );
+        },
     );
 }
 
-#[inline(always)]
-fn interleaved<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
-    let quarter = from.len() / 4;
-    let (a, b) = (&from[..quarter], &from[quarter..2 * quarter]);
-    let (c, d) = (
-        &from[2 * quarter..3 * quarter],
-        &from[3 * quarter..4 * quarter],
+/// Turns `[classes][ROWS]` into `[ROWS][classes]`. `rows` is as long as [`reach`] says; what is left
+/// behind the rows means nothing.
+#[inline(never)]
+pub(crate) fn to_rows<S: Simd, T: Float>(simd: S, columns: &[T], rows: &mut [T]) {
+    let classes = columns.len() / ROWS;
+    assert!(rows.len() >= reach(classes));
+    let (from, to) = (columns.as_ptr(), rows.as_mut_ptr());
+    // Where a row is narrower than a block, the last column stands for those that are not there.
+    let places = [0, 1, 2, 3].map(|i: usize| i.min(classes.saturating_sub(1)) * ROWS);
+    simd.vectorize(
+        #[inline(always)]
+        move || {
+            each_block(
+                classes,
+                #[inline(always)]
+                move |row, class| {
+                    // SAFETY: the places are those of columns from `class` on.
+                    let quads = unsafe {
+                        let from = from.add(class * ROWS + row);
+                        transposed(load::<S, T>(simd, from, places))
+                    };
+                    // In ascending order: a narrow row's block reaches into the next row.
+                    for (i, quad) in quads.into_iter().enumerate() {
+                        // SAFETY: the row begins within `rows`, and `reach` covers the end of the
+                        // last one.
+                        unsafe { store::<S, T>(quad, to.add((row + i) * classes + class)) };
+                    }
+                },
+            );
+        },
     );
-    for (index, to) in to.chunks_exact_mut(4 * T::LANES).enumerate() {
-        let place = index * T::LANES;
-        let (ac, ac_high) = at::<S, T>(simd, a, place).interleave(at::<S, T>(simd, c, place));
-        let (bd, bd_high) = at::<S, T>(simd, b, place).interleave(at::<S, T>(simd, d, place));
-        let (first, second) = ac.interleave(bd);
-        let (third, fourth) = ac_high.interleave(bd_high);
-        first.store_slice(&mut to[..T::LANES]);
-        second.store_slice(&mut to[T::LANES..2 * T::LANES]);
-        third.store_slice(&mut to[2 * T::LANES..3 * T::LANES]);
-        fourth.store_slice(&mut to[3 * T::LANES..]);
+}
+
+/// Calls a function for the first row and class of each block of a tile. Rows ascend.
+#[inline(always)]
+fn each_block(classes: usize, mut function: impl FnMut(usize, usize)) {
+    if classes == 0 {
+        return;
+    }
+    let last = classes.saturating_sub(BLOCK);
+    for row in (0..ROWS).step_by(BLOCK) {
+        let mut class = 0;
+        while class < last {
+            function(row, class);
+            class += BLOCK;
+        }
+        function(row, last);
     }
 }
 
-/// `[n / 4][4]` to `[4][n / 4]`.
-#[inline(never)]
-fn deinterleave<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
-    simd.vectorize(
-        #[inline(always)]
-        || deinterleaved::<S, T>(simd, from, to),
-    );
-}
-
+/// Four vectors of four elements, at these places behind `from`.
+///
+/// # Safety
+/// The elements are readable.
 #[inline(always)]
-fn deinterleaved<S: Simd, T: Float>(simd: S, from: &[T], to: &mut [T]) {
-    let quarter = to.len() / 4;
-    let (front, back) = to.split_at_mut(2 * quarter);
-    let (a, b) = front.split_at_mut(quarter);
-    let (c, d) = back.split_at_mut(quarter);
-    for (index, from) in from.chunks_exact(4 * T::LANES).enumerate() {
-        let place = index * T::LANES..(index + 1) * T::LANES;
-        let (ac, bd) = at::<S, T>(simd, from, 0).deinterleave(at::<S, T>(simd, from, T::LANES));
-        let third = at::<S, T>(simd, from, 2 * T::LANES);
-        let (ac_high, bd_high) = third.deinterleave(at::<S, T>(simd, from, 3 * T::LANES));
-        let (a_part, c_part) = ac.deinterleave(ac_high);
-        let (b_part, d_part) = bd.deinterleave(bd_high);
-        a_part.store_slice(&mut a[place.clone()]);
-        b_part.store_slice(&mut b[place.clone()]);
-        c_part.store_slice(&mut c[place.clone()]);
-        d_part.store_slice(&mut d[place]);
+unsafe fn load<S: Simd, T: Float>(
+    simd: S,
+    from: *const T,
+    places: [usize; BLOCK],
+) -> [T::Quad<S>; BLOCK] {
+    let mut quads = [T::Quad::<S>::splat(simd, T::ZERO); BLOCK];
+    for (quad, place) in quads.iter_mut().zip(places) {
+        // SAFETY: promised by the caller.
+        let elements = unsafe { std::slice::from_raw_parts(from.add(place), BLOCK) };
+        *quad = T::Quad::<S>::from_slice(simd, elements);
     }
+    quads
 }
 
-/// The vector from a place on.
+/// # Safety
+/// Four elements are writable, and no slice of them is alive.
 #[inline(always)]
-fn at<S: Simd, T: Float>(simd: S, elements: &[T], place: usize) -> T::Vector<S> {
-    T::Vector::<S>::from_slice(simd, &elements[place..place + T::LANES])
+unsafe fn store<S: Simd, T: Float>(quad: T::Quad<S>, to: *mut T) {
+    // SAFETY: promised by the caller.
+    quad.store_slice(unsafe { std::slice::from_raw_parts_mut(to, BLOCK) });
+}
+
+/// The transposed block.
+#[inline(always)]
+fn transposed<S: Simd, V: SimdFloat<S>>([a, b, c, d]: [V; BLOCK]) -> [V; BLOCK] {
+    let (ac, ac_high) = a.interleave(c);
+    let (bd, bd_high) = b.interleave(d);
+    let (first, second) = ac.interleave(bd);
+    let (third, fourth) = ac_high.interleave(bd_high);
+    [first, second, third, fourth]
 }
