@@ -2,11 +2,12 @@
 
 use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
+use crate::coefficients::ClassOptions;
 use crate::error::Result;
 use crate::float::Float;
-use crate::kernel::class_loss::ProbsLoss;
+use crate::kernel::probs_loss::ProbsLoss;
 use crate::loss::{CheckedLoss, ClassLossCall, Loss, Reduction, check_eps, loss, loss_and_grad};
-use crate::targets::{ClassOptions, Targets};
+use crate::targets::Targets;
 
 /// Multiclass cross entropy from probabilities.
 ///

@@ -2,11 +2,12 @@
 
 use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
+use crate::coefficients::ClassOptions;
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::LogitsLoss;
 use crate::loss::{CheckedLoss, Loss, Reduction, loss, loss_and_grad};
-use crate::targets::{ClassOptions, Targets};
+use crate::targets::Targets;
 
 /// Cross entropy of logits: the softmax loss, with its gradient in the same pass.
 ///

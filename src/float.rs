@@ -60,6 +60,9 @@ pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
     fn widen<S: Simd>(vector: Self::Vector<S>) -> Self::Widened<S>;
     #[doc(hidden)]
     fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S>;
+    /// Of slices of either type the one of this type.
+    #[doc(hidden)]
+    fn of_either<'a>(f32s: Option<&'a [f32]>, f64s: Option<&'a [f64]>) -> Option<&'a [Self]>;
 }
 
 /// The constants of a binary floating-point format that the vector mathematics needs.
@@ -197,6 +200,11 @@ impl Float for f32 {
     fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S> {
         widened[0].narrow(widened[1])
     }
+
+    #[inline(always)]
+    fn of_either<'a>(f32s: Option<&'a [f32]>, _: Option<&'a [f64]>) -> Option<&'a [f32]> {
+        f32s
+    }
 }
 
 impl Float for f64 {
@@ -299,5 +307,10 @@ impl Float for f64 {
     #[inline(always)]
     fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S> {
         widened[0]
+    }
+
+    #[inline(always)]
+    fn of_either<'a>(_: Option<&'a [f32]>, f64s: Option<&'a [f64]>) -> Option<&'a [f64]> {
+        f64s
     }
 }

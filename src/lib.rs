@@ -68,6 +68,7 @@
 
 mod binary;
 mod categorical_cross_entropy;
+mod coefficients;
 mod cross_entropy;
 mod elementwise;
 mod error;

@@ -2,6 +2,7 @@
 
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn};
 
+use crate::coefficients::{ClassOptions, Plan};
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
@@ -9,7 +10,7 @@ use crate::kernel::index_loss::IndexLossKernel;
 use crate::lanes::{
     View, ViewMut, position, read_classes, read_rows, reserved, write_classes, write_rows,
 };
-use crate::targets::{ClassOptions, Plan, Targets, TargetsView};
+use crate::targets::{Targets, TargetsView};
 use crate::wide::Wide;
 
 /// How the losses of the rows become one.

@@ -2,11 +2,12 @@
 
 use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
+use crate::coefficients::ClassOptions;
 use crate::error::Result;
 use crate::float::Float;
-use crate::kernel::class_loss::LogProbsLoss;
+use crate::kernel::probs_loss::LogProbsLoss;
 use crate::loss::{CheckedLoss, Loss, Reduction, loss, loss_and_grad};
-use crate::targets::{ClassOptions, Targets};
+use crate::targets::Targets;
 
 /// Negative log-likelihood: cross entropy from log-probabilities.
 ///

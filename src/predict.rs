@@ -2,13 +2,14 @@
 
 use ndarray::{Array, ArrayView, Axis, Dimension};
 
+use crate::coefficients::ClassOptions;
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::LogitsLoss;
 use crate::kernel::predict::{Hits, Ranked, TopK};
 use crate::lanes::{View, read_rows, reserved};
 use crate::loss::{Losses, class_losses};
-use crate::targets::{ClassOptions, Targets, TargetsView, check_indices};
+use crate::targets::{Targets, TargetsView, check_indices};
 
 /// The `k` largest scores along an axis, and their classes.
 ///

@@ -1,19 +1,15 @@
-//! Targets of the losses over classes: class indices or probabilities, with their weights, turned
-//! into the coefficients of each row.
+//! Targets of the losses over classes: class indices or probabilities, of whatever element type.
 //!
-//! Everything about targets is checked here, before a loss reads or writes anything.
+//! Here belong their types, their checks, and the errors for wrong ones. What becomes of them in a
+//! loss stands in `coefficients`.
 
-use fearless_simd::{Select, Simd, SimdBase, f64x8};
-use ndarray::{ArrayView, ArrayView1, CowArray, Dimension, IxDyn};
+use fearless_simd::Simd;
+use ndarray::{ArrayView, CowArray, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::float::Float;
-use crate::kernel::class_loss::{Coefficients, RowTarget};
-use crate::kernel::index_loss::IndexTargets;
-use crate::lanes::{Rows, ValueKernel, View, check_shape, position, read_values};
-use crate::loss::Reduction;
-use crate::simd::reduce::ProductSum;
-use crate::wide::Wide;
+use crate::kernel::spread::{Mixing, NumberRows};
+use crate::lanes::{Rows, ValueKernel, View, position, read_values};
 
 mod sealed {
     pub trait Sealed {}
@@ -160,7 +156,7 @@ impl TargetsView<'_> {
         }
     }
 
-    fn shape_error(&self, shape: &[usize], axis: usize) -> Error {
+    pub(crate) fn shape_error(&self, shape: &[usize], axis: usize) -> Error {
         let mut indices = shape.to_vec();
         indices.remove(axis);
         let hint = if self.shape() == indices {
@@ -194,13 +190,15 @@ pub(crate) trait SoftTargets: Sync {
 }
 
 /// The rows of probabilities along the axis of the classes.
-pub(crate) trait SoftRows: Sync {
-    /// Fills `out` with the elements of a row from `start` on.
-    fn fill(&self, row: usize, start: usize, out: &mut [f64]);
+pub(crate) trait SoftRows: NumberRows {
+    /// Whether a row has a coefficient other than 0.
+    fn has_coefficient(&self, row: usize, mixing: &Mixing<'_>) -> bool;
+
+    fn as_numbers(&self) -> &dyn NumberRows;
 }
 
 /// A number that a probability can be given as.
-pub(crate) trait Probability: Copy + Send + Sync {
+pub(crate) trait Probability: Copy + Send + Sync + 'static {
     fn to_f64(self) -> f64;
 }
 
@@ -232,288 +230,34 @@ impl<P: Probability> SoftTargets for Probabilities<'_, P> {
     }
 }
 
-impl<P: Probability> SoftRows for Rows<'_, P> {
+impl<P: Probability> NumberRows for Rows<'_, P> {
     fn fill(&self, row: usize, start: usize, out: &mut [f64]) {
         self.for_each(row, start, out, Probability::to_f64);
     }
-}
 
-/// The options that all losses over classes share.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ClassOptions<'a> {
-    pub(crate) weight: Option<Vec<f64>>,
-    pub(crate) sample_weight: Option<View<'a, f64>>,
-    pub(crate) ignore_index: Option<i64>,
-    pub(crate) label_smoothing: f64,
-    pub(crate) reduction: Reduction,
-}
+    fn f32s(&self, row: usize) -> Option<&[f32]> {
+        self.slice_of(row)
+    }
 
-impl ClassOptions<'_> {
-    pub(crate) fn set_weight<W: Float>(&mut self, weight: ArrayView1<'_, W>) {
-        self.weight = Some(weight.iter().map(|w| Float::to_f64(*w)).collect());
+    fn f64s(&self, row: usize) -> Option<&[f64]> {
+        self.slice_of(row)
     }
 }
 
-/// Targets and options, checked, as coefficients of rows.
-pub(crate) struct Plan<'a> {
-    classes: usize,
-    targets: Rowwise<'a>,
-    weight: Option<&'a [f64]>,
-    sample_weight: Option<Rows<'a, f64>>,
-    /// `1 - label_smoothing`, and what smoothing gives each class before its weight.
-    sharpness: f64,
-    smoothing: f64,
-    /// What smoothing gives each class of an index target; empty without smoothing.
-    uniform: Vec<f64>,
-    uniform_sum: Wide,
-    /// Rows without a coefficient count all the same.
-    keep_empty: bool,
-    divisor: Wide,
-}
-
-enum Rowwise<'a> {
-    Indices {
-        rows: Rows<'a, i64>,
-        ignored: Option<i64>,
-        /// Rows that are not ignored.
-        kept: usize,
-    },
-    Soft(Box<dyn SoftRows + 'a>),
-}
-
-impl<'a> Plan<'a> {
-    /// Checks targets and options against logits of a shape. `keep_empty`: the loss has a part
-    /// that does not depend on the target.
-    pub(crate) fn new(
-        shape: &[usize],
-        axis: usize,
-        targets: &'a TargetsView<'a>,
-        options: &'a ClassOptions<'a>,
-        keep_empty: bool,
-    ) -> Result<Self> {
-        let classes = shape[axis];
-        let mut indices_shape = shape.to_vec();
-        indices_shape.remove(axis);
-        if classes == 0 {
-            let shape = shape.to_vec();
-            return Err(Error::NoClasses { shape, axis });
+impl<P: Probability> SoftRows for Rows<'_, P> {
+    fn has_coefficient(&self, row: usize, mixing: &Mixing<'_>) -> bool {
+        if mixing.smoothing == 0.0 && mixing.weight.is_none() {
+            return self.find(row, |t| t.to_f64() != 0.0).is_some();
         }
-        let epsilon = options.label_smoothing;
-        if !(0.0..=1.0).contains(&epsilon) {
-            return Err(Error::Option {
-                name: "label_smoothing",
-                value: epsilon,
-                expected: "a number from 0 to 1",
-            });
-        }
-        if let Some(weight) = &options.weight {
-            check_shape("weight", &[weight.len()], &[classes], "the classes")?;
-        }
-        if let Some(weight) = &options.sample_weight {
-            let like = "the logits without the axis of the classes";
-            check_shape("sample_weight", weight.shape(), &indices_shape, like)?;
-        }
-        let targets = Rowwise::new(shape, axis, &indices_shape, targets, options)?;
-        let smoothing = epsilon / classes as f64;
-        let uniform = match (&targets, &options.weight) {
-            (Rowwise::Soft(_), _) => Vec::new(),
-            _ if epsilon == 0.0 => Vec::new(),
-            (_, Some(weight)) => weight.iter().map(|w| smoothing * w).collect(),
-            (_, None) => vec![smoothing; classes],
-        };
-        let uniform_sum = uniform
-            .iter()
-            .map(|&a| Wide::new(a))
-            .fold(Wide::ZERO, |s, a| s + a);
-        let mut plan = Self {
-            classes,
-            targets,
-            weight: options.weight.as_deref(),
-            sample_weight: options.sample_weight.as_ref().map(View::elements),
-            sharpness: 1.0 - epsilon,
-            smoothing,
-            uniform,
-            uniform_sum,
-            keep_empty,
-            divisor: Wide::new(1.0),
-        };
-        if options.reduction == Reduction::Mean {
-            plan.divisor = plan.mean_divisor(indices_shape.iter().product())?;
-        }
-        Ok(plan)
-    }
-
-    /// What the sum of the losses is divided by for their mean.
-    fn mean_divisor(&self, rows: usize) -> Result<Wide> {
-        match &self.targets {
-            Rowwise::Indices { kept, .. }
-                if self.weight.is_none() && self.sample_weight.is_none() =>
-            {
-                Ok(Wide::new(*kept as f64))
-            }
-            Rowwise::Indices { rows, .. } => {
-                let mut sum = Wide::ZERO;
-                read_values(rows, &WeightSum(self), |grain| sum += grain)?;
-                Ok(sum)
-            }
-            Rowwise::Soft(soft) => Ok((0..rows).fold(Wide::ZERO, |sum, row| {
-                let weight = self.row_weight(row);
-                if weight != 0.0 && (self.keep_empty || self.has_soft_target(soft.as_ref(), row)) {
-                    sum + Wide::new(weight)
-                } else {
-                    sum
-                }
-            })),
-        }
-    }
-
-    /// Whether a row of probabilities has a coefficient other than 0.
-    fn has_soft_target(&self, soft: &dyn SoftRows, row: usize) -> bool {
-        let mut block = [0.0; 256];
-        let mut starts = (0..self.classes).step_by(block.len());
-        starts.any(|start| {
-            let block = &mut block[..256.min(self.classes - start)];
-            self.fill_soft(soft, row, start, block);
-            block.iter().any(|&a| a != 0.0)
+        let mut classes = 0..self.len();
+        classes.any(|class| {
+            let target = self.element(row, class).to_f64();
+            !mixing.leaves_nothing(class, target)
         })
     }
 
-    #[inline(always)]
-    fn is_ignored(&self, index: i64) -> bool {
-        matches!(&self.targets, Rowwise::Indices { ignored, .. } if *ignored == Some(index))
-    }
-
-    #[inline(always)]
-    fn row_weight(&self, row: usize) -> f64 {
-        self.sample_weight.as_ref().map_or(1.0, |w| w.value(row))
-    }
-
-    #[inline(always)]
-    fn class_weight(&self, class: usize) -> f64 {
-        self.weight.map_or(1.0, |w| w[class])
-    }
-
-    /// `w_c ((1 - eps) t_c + eps / C)` for classes from `start` on.
-    fn fill_soft(&self, soft: &dyn SoftRows, row: usize, start: usize, out: &mut [f64]) {
-        soft.fill(row, start, out);
-        if self.smoothing != 0.0 {
-            for t in &mut *out {
-                *t = self.sharpness.mul_add(*t, self.smoothing);
-            }
-        }
-        if let Some(weight) = self.weight {
-            for (t, w) in out.iter_mut().zip(&weight[start..]) {
-                *t = if *w == 0.0 { 0.0 } else { *t * w };
-            }
-        }
-    }
-}
-
-impl Coefficients for Plan<'_> {
-    #[inline]
-    fn row<'a>(&'a self, row: usize, scratch: &'a mut Vec<f64>) -> Option<RowTarget<'a>> {
-        let weight = self.row_weight(row);
-        if weight == 0.0 {
-            return None;
-        }
-        match &self.targets {
-            Rowwise::Indices { rows, ignored, .. } => {
-                let index = rows.value(row);
-                if Some(index) == *ignored {
-                    return None;
-                }
-                let class = index as usize;
-                let coefficient = self.sharpness * self.class_weight(class);
-                let empty = coefficient == 0.0 && self.uniform.iter().all(|&a| a == 0.0);
-                (!empty || self.keep_empty).then_some(RowTarget {
-                    weight,
-                    class: Some((class, coefficient)),
-                    all: &self.uniform,
-                    all_sum: self.uniform_sum,
-                })
-            }
-            Rowwise::Soft(soft) => {
-                scratch.resize(self.classes, 0.0);
-                self.fill_soft(soft.as_ref(), row, 0, scratch);
-                let empty = scratch.iter().all(|&a| a == 0.0);
-                let sum = scratch.iter().fold(Wide::ZERO, |s, &a| s + Wide::new(a));
-                (!empty || self.keep_empty).then_some(RowTarget {
-                    weight,
-                    class: None,
-                    all: scratch,
-                    all_sum: sum,
-                })
-            }
-        }
-    }
-
-    fn has_one_class_a_row(&self) -> bool {
-        matches!(self.targets, Rowwise::Indices { .. }) && self.uniform.is_empty()
-    }
-
-    #[inline]
-    fn index_targets(&self, first: usize, rows: usize, targets: &mut IndexTargets) {
-        let Rowwise::Indices {
-            rows: indices,
-            ignored,
-            ..
-        } = &self.targets
-        else {
-            return;
-        };
-        indices.values(first, &mut targets.class[..rows]);
-        if self.weight.is_none() && self.sample_weight.is_none() && ignored.is_none() {
-            targets.coefficient[..rows].fill(self.sharpness);
-            targets.weight[..rows].fill(1.0);
-            return;
-        }
-        for row in 0..rows {
-            let weight = self.row_weight(first + row);
-            let class = targets.class[row];
-            if weight == 0.0 || Some(class) == *ignored {
-                targets.class[row] = 0;
-                continue;
-            }
-            let coefficient = self.sharpness * self.class_weight(class as usize);
-            if coefficient != 0.0 || self.keep_empty {
-                targets.coefficient[row] = coefficient;
-                targets.weight[row] = weight;
-            }
-        }
-    }
-
-    fn divisor(&self) -> Wide {
-        self.divisor
-    }
-}
-
-impl<'a> Rowwise<'a> {
-    fn new(
-        shape: &[usize],
-        axis: usize,
-        indices_shape: &[usize],
-        targets: &'a TargetsView<'a>,
-        options: &ClassOptions<'_>,
-    ) -> Result<Self> {
-        match targets {
-            TargetsView::Indices(view) if view.shape() == indices_shape => {
-                let ignored = options.ignore_index;
-                let kept = check_indices(view, shape[axis], ignored)?;
-                let rows = view.elements();
-                Ok(Self::Indices {
-                    rows,
-                    ignored,
-                    kept,
-                })
-            }
-            TargetsView::Probabilities(soft) if soft.shape() == shape => {
-                if let Some(index) = options.ignore_index {
-                    return Err(Error::IgnoreIndexWithProbabilities(index.into()));
-                }
-                Ok(Self::Soft(soft.rows(axis)))
-            }
-            _ => Err(targets.shape_error(shape, axis)),
-        }
+    fn as_numbers(&self) -> &dyn NumberRows {
+        self
     }
 }
 
@@ -575,34 +319,6 @@ impl ValueKernel<i64> for IndexCheck {
         }
         total.kept += kept as usize;
         total.wrong |= wrong != 0;
-    }
-}
-
-/// The sum of the weights of rows with class indices.
-struct WeightSum<'a, 'b>(&'a Plan<'b>);
-
-impl ValueKernel<i64> for WeightSum<'_, '_> {
-    type Total = Wide;
-
-    #[inline(always)]
-    fn values<S: Simd>(&self, simd: S, first: usize, indices: &[i64], total: &mut Wide) {
-        let mut sum = ProductSum::new(simd);
-        for (eight, indices) in indices.chunks(8).enumerate() {
-            let (mut weights, mut class_weights) = ([0.0; 8], [0.0; 8]);
-            for (lane, &index) in indices.iter().enumerate() {
-                if !self.0.is_ignored(index) {
-                    weights[lane] = self.0.row_weight(first + eight * 8 + lane);
-                    class_weights[lane] = self.0.class_weight(index as usize);
-                }
-            }
-            let weights = f64x8::from_slice(simd, &weights);
-            // A row of weight 0 is left out, whatever its class weighs.
-            let zero = f64x8::splat(simd, 0.0);
-            let class_weights = f64x8::from_slice(simd, &class_weights);
-            let class_weights = weights.simd_eq(zero).select(zero, class_weights);
-            sum.add(weights, class_weights);
-        }
-        *total += sum.total();
     }
 }
 

@@ -33,6 +33,7 @@ from tests.support import (
     random_targets,
     random_weights,
     shape_id,
+    strided_like,
 )
 
 NAME = "cross_entropy"
@@ -269,6 +270,79 @@ def test_ignore_index_does_not_wrap(
     x = random_logits(rng, (3, 200), dtype)
     targets = np.array([0, kept, 5]).astype(kind)
     check_loss(NAME, x, targets, ignore_index=ignored, reduction="none")
+
+
+@by_reduction
+@pytest.mark.parametrize("kind", ["float32", "float64", "int8", "bool"])
+@pytest.mark.parametrize("classes", [1023, 1024, 1025, 2500])
+def test_long_soft_rows(
+    rng: np.random.Generator, dtype: Float, kind: str, classes: int, reduction: Reduction
+) -> None:
+    """Soft targets that are gathered piece by piece meet the logits of their own classes."""
+    x = random_logits(rng, (3, classes), dtype)
+    targets = random_soft_targets(rng, x.shape, kind)
+    options = random_options(rng, ("weight", "label_smoothing"), x, -1)
+    check_loss(NAME, x, targets, reduction=reduction)
+    check_loss(NAME, x, targets, reduction=reduction, **options)
+
+
+@by_reduction
+@pytest.mark.parametrize("names", [(), ("weight",), ("weight", "label_smoothing")], ids=len)
+@pytest.mark.parametrize("classes", [10, 1000, 2500])
+def test_soft_bits_do_not_show_the_layout(
+    rng: np.random.Generator,
+    dtype: Float,
+    classes: int,
+    names: tuple[str, ...],
+    reduction: Reduction,
+) -> None:
+    """Soft targets of any layout, and of any dtype that holds them, give the same bits."""
+    x = random_logits(rng, (5, classes), dtype)
+    targets = random_soft_targets(rng, x.shape, np.float32)
+    options = random_options(rng, names, x, -1) | {"reduction": reduction}
+    want_loss, want_grad = logitkit.cross_entropy_and_grad(x, targets, **options)
+    wide = targets.astype(np.float64)
+    strided = strided_like(targets)
+    strided[...] = targets
+    for same in (np.asfortranarray(targets), wide, np.asfortranarray(wide), strided):
+        loss, grad = logitkit.cross_entropy_and_grad(x, same, **options)
+        np.testing.assert_array_equal(loss, want_loss)
+        np.testing.assert_array_equal(grad, want_grad)
+
+
+@by_reduction
+def test_soft_targets_of_any_sign(
+    rng: np.random.Generator, dtype: Float, reduction: Reduction
+) -> None:
+    """A row whose soft targets add up to 0 counts all the same."""
+    x = random_logits(rng, (4, 6), dtype)
+    targets = np.zeros((4, 6))
+    targets[:, 1:3] = [0.5, -0.5]
+    targets[3] = 0.0
+    check_loss(NAME, x, targets, reduction=reduction)
+
+
+@pytest.mark.parametrize("names", [(), ("label_smoothing",)], ids=len)
+def test_many_soft_rows(rng: np.random.Generator, dtype: Float, names: tuple[str, ...]) -> None:
+    """Rows without a target are left out of the mean, wherever threads take over."""
+    x = random_logits(rng, (70, 1000), dtype)
+    targets = random_soft_targets(rng, x.shape)
+    targets[[0, 33, 69]] = 0.0
+    targets[5, :-1] = 0.0
+    check_loss(NAME, x, targets, **random_options(rng, names, x, -1))
+
+
+@by_kind
+def test_smoothing_keeps_the_distance_of_confident_rows(dtype: Float, soft: bool) -> None:
+    """What smoothing adds is exact for logits that are large and close together."""
+    x = np.full((2, 40), 2.0**20, dtype=dtype)
+    x[:, 3] += dtype(30.0)
+    x[1, 20:] = dtype(-(2.0**24))
+    targets = np.array([3, 3])
+    one_hot: Array = np.eye(40, dtype=dtype)[targets]
+    for smoothing in (1e-9, 0.1):
+        options: dict[str, Any] = {"label_smoothing": smoothing, "reduction": "none"}
+        check_loss(NAME, x, one_hot if soft else targets, **options)
 
 
 # out= and derivatives

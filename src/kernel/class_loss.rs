@@ -4,16 +4,17 @@
 //! weights and label smoothing, and `s` is the sample weight. The three losses differ in what a
 //! class costs and in the gradient of that.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
+use fearless_simd::{Simd, SimdBase, f64x8};
 
 use super::RowKernel;
 use super::index_loss::IndexTargets;
 use super::lane::Lane;
-use super::normalizer::Normalizer;
+use super::normalizer::{KeptTerms, Normalizer, tiny_factor};
+use super::spread::{Spread, SpreadSums, distance, replace_each, replace_evenly, sums};
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::{clip, exp_wide, log_pair, log_wide};
-use crate::simd::reduce::{ProductSum, partial};
+use crate::simd::math::log_wide;
+use crate::simd::reduce::max;
 use crate::wide::Wide;
 
 /// The coefficients of one row that is not left out.
@@ -22,18 +23,8 @@ pub(crate) struct RowTarget<'a> {
     pub(crate) weight: f64,
     /// A class and its coefficient, beside those that all classes have.
     pub(crate) class: Option<(usize, f64)>,
-    /// A coefficient for every class; empty if only one class has one.
-    pub(crate) all: &'a [f64],
-    /// Their sum, if there are any.
-    pub(crate) all_sum: Wide,
-}
-
-impl RowTarget<'_> {
-    /// The sum of all coefficients.
-    #[inline(always)]
-    fn sum(&self) -> Wide {
-        Wide::new(self.class.map_or(0.0, |(_, a)| a)) + self.all_sum
-    }
+    /// Those that all classes have.
+    pub(crate) all: Spread<'a>,
 }
 
 /// Where the coefficients of each row come from.
@@ -51,38 +42,28 @@ pub(crate) trait Coefficients: Sync {
     fn divisor(&self) -> Wide;
 }
 
-/// A loss of one row.
+/// A loss of one row, less the row's weight.
 pub(crate) trait ClassLoss<T: Float>: Sync {
-    /// What a row is read once for.
-    type Row;
-
-    fn read<S: Simd>(&self, simd: S, row: &[T]) -> Self::Row;
-
-    /// What one class costs.
-    fn cost<S: Simd>(&self, simd: S, row: &Self::Row, x: T) -> Wide;
-
-    /// What each class of a vector costs.
-    fn costs<S: Simd>(&self, row: &Self::Row, x: f64x8<S>) -> f64x8<S>;
-
-    /// What does not depend on the target.
-    fn extra(&self, _row: &Self::Row) -> Wide {
-        Wide::ZERO
-    }
-
     /// The loss as the one that is there for tiles.
     fn for_tiles(&self) -> Option<&LogitsLoss> {
         None
     }
 
-    /// Writes the gradient; `scale` is the sample weight over the divisor.
-    fn gradient<S: Simd>(
+    /// What does not depend on the target.
+    fn extra(&self, _row: &Normalizer<T>) -> Wide {
+        Wide::ZERO
+    }
+
+    fn loss<S: Simd>(&self, simd: S, target: &mut RowTarget<'_>, row: &[T]) -> Wide;
+
+    /// Writes the gradient besides; `scale` is the sample weight over the divisor.
+    fn loss_and_grad<S: Simd>(
         &self,
         simd: S,
-        row: &Self::Row,
-        target: &RowTarget<'_>,
+        target: &mut RowTarget<'_>,
         scale: Wide,
         lane: &mut Lane<'_, T, 1>,
-    );
+    ) -> Wide;
 }
 
 /// A loss as a kernel, with or without its gradient.
@@ -146,92 +127,27 @@ where
         scratch: &mut Vec<f64>,
         total: &mut LossTotal<T>,
     ) {
+        let divisor = self.coefficients.divisor();
         let mut loss = Wide::ZERO;
-        if let Some(target) = self.coefficients.row(row, scratch) {
-            let state = self.loss.read(simd, lane.input());
-            loss = self.loss_of(simd, &state, &target, lane.input());
-            if GRADIENT {
-                let divisor = self.coefficients.divisor();
-                if divisor.high == 0.0 {
-                    lane.output().fill(T::ZERO);
-                } else {
-                    let scale = Wide::new(target.weight).divided_by(divisor);
-                    self.loss.gradient(simd, &state, &target, scale, lane);
-                }
+        let target = self.coefficients.row(row, scratch);
+        if GRADIENT && (target.is_none() || divisor.high == 0.0) {
+            // What is written may be the logits themselves.
+            if let Some(mut target) = target {
+                loss = self.loss.loss(simd, &mut target, lane.input());
+                loss = Wide::new(target.weight) * loss;
             }
-        } else if GRADIENT {
             lane.output().fill(T::ZERO);
+        } else if let Some(mut target) = target {
+            let weight = Wide::new(target.weight);
+            loss = if GRADIENT {
+                let scale = weight.divided_by(divisor);
+                self.loss.loss_and_grad(simd, &mut target, scale, lane)
+            } else {
+                self.loss.loss(simd, &mut target, lane.input())
+            };
+            loss = weight * loss;
         }
         total.add(loss, self.unreduced);
-    }
-}
-
-impl<L, C, const GRADIENT: bool> LossKernel<'_, L, C, GRADIENT> {
-    #[inline(always)]
-    fn loss_of<S: Simd, T: Float>(
-        &self,
-        simd: S,
-        state: &L::Row,
-        target: &RowTarget<'_>,
-        row: &[T],
-    ) -> Wide
-    where
-        L: ClassLoss<T>,
-    {
-        let mut loss = self.loss.extra(state);
-        if !target.all.is_empty() {
-            loss += self.weighted_costs(simd, state, target.all, row);
-        }
-        if let Some((class, coefficient)) = target.class
-            && coefficient != 0.0
-        {
-            let cost = self.loss.cost(simd, state, row[class]);
-            loss += Wide::new(coefficient) * cost;
-        }
-        Wide::new(target.weight) * loss
-    }
-
-    /// `sum_c a_c cost_c`; a class of coefficient 0 adds nothing, whatever it costs.
-    #[inline(always)]
-    fn weighted_costs<S: Simd, T: Float>(
-        &self,
-        simd: S,
-        state: &L::Row,
-        coefficients: &[f64],
-        row: &[T],
-    ) -> Wide
-    where
-        L: ClassLoss<T>,
-    {
-        let mut sum = ProductSum::new(simd);
-        let zero = f64x8::splat(simd, 0.0);
-        for (x, a) in row.chunks(T::LANES).zip(coefficients.chunks(T::LANES)) {
-            let widened = T::widen(partial(simd, x, T::ZERO));
-            for (&x, a) in widened.as_ref().iter().zip(a.chunks(8)) {
-                let a = partial(simd, a, 0.0);
-                let cost = self.loss.costs(state, x);
-                sum.add(a.simd_eq(zero).select(zero, cost), a);
-            }
-        }
-        sum.total()
-    }
-}
-
-/// Replaces each element of a row by a function of it and its coefficient.
-#[inline(always)]
-fn replace_each<S: Simd, T: Float>(
-    simd: S,
-    row: &mut [T],
-    coefficients: &[f64],
-    function: impl Fn(f64x8<S>, f64x8<S>) -> f64x8<S>,
-) {
-    for (x, a) in row.chunks_mut(T::LANES).zip(coefficients.chunks(T::LANES)) {
-        let mut widened = T::widen(partial(simd, x, T::ZERO));
-        for (x, a) in widened.as_mut().iter_mut().zip(a.chunks(8)) {
-            *x = function(*x, partial(simd, a, 0.0));
-        }
-        let result = T::narrow(widened);
-        x.copy_from_slice(&result.as_slice()[..x.len()]);
     }
 }
 
@@ -241,28 +157,33 @@ pub(crate) struct LogitsLoss {
     pub(crate) z_loss: f64,
 }
 
-impl<T: Float> ClassLoss<T> for LogitsLoss {
-    type Row = Normalizer<T>;
+impl LogitsLoss {
+    /// The loss, from the sums of what all classes cost less `lse - reference`.
+    #[inline(always)]
+    fn total<T: Float>(
+        &self,
+        row: &Normalizer<T>,
+        class: Option<(f64, T)>,
+        sums: &SpreadSums,
+        reference: T,
+    ) -> Wide {
+        let mut loss = self.extra(row);
+        if sums.coefficients.high != 0.0 {
+            loss += sums.coefficients * row.cost(reference);
+        }
+        loss += sums.costs;
+        if let Some((coefficient, x)) = class
+            && coefficient != 0.0
+        {
+            loss += Wide::new(coefficient) * row.cost(x);
+        }
+        loss
+    }
+}
 
+impl<T: Float> ClassLoss<T> for LogitsLoss {
     fn for_tiles(&self) -> Option<&LogitsLoss> {
         Some(self)
-    }
-
-    #[inline(always)]
-    fn read<S: Simd>(&self, simd: S, row: &[T]) -> Normalizer<T> {
-        Normalizer::of(simd, row)
-    }
-
-    #[inline(always)]
-    fn cost<S: Simd>(&self, _simd: S, row: &Normalizer<T>, x: T) -> Wide {
-        row.cost(x)
-    }
-
-    #[inline(always)]
-    fn costs<S: Simd>(&self, row: &Normalizer<T>, x: f64x8<S>) -> f64x8<S> {
-        let simd = x.token();
-        let max = f64x8::splat(simd, row.max.to_f64());
-        (max - x) + f64x8::splat(simd, row.log_others.high)
     }
 
     #[inline(always)]
@@ -278,49 +199,174 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
         Wide::new(self.z_loss) * (lse * lse)
     }
 
+    #[inline(always)]
+    fn loss<S: Simd>(&self, simd: S, target: &mut RowTarget<'_>, row: &[T]) -> Wide {
+        let normalizer = Normalizer::of(simd, row);
+        let reference = reference(&target.all, row, || normalizer.max);
+        let sums = distances(simd, &mut target.all, row, reference);
+        let class = target.class.map(|(class, a)| (a, row[class]));
+        self.total(&normalizer, class, &sums, reference)
+    }
+
     /// `scale (G p - a)` with `G = sum(a) + 2 z_loss lse`.
     #[inline(always)]
-    fn gradient<S: Simd>(
+    fn loss_and_grad<S: Simd>(
         &self,
         simd: S,
-        row: &Normalizer<T>,
-        target: &RowTarget<'_>,
+        target: &mut RowTarget<'_>,
         scale: Wide,
         lane: &mut Lane<'_, T, 1>,
-    ) {
-        if !row.is_finite() {
+    ) -> Wide {
+        // The terms that are kept may take the place of the logits.
+        let reference = reference(&target.all, lane.input(), || max(simd, lane.input()));
+        let sums = distances(simd, &mut target.all, lane.input(), reference);
+        let class = target.class.map(|(class, a)| (a, lane.input()[class]));
+        let Some(kept) = KeptTerms::of(simd, lane) else {
             lane.output().fill(T::NAN);
-            return;
-        }
-        let mut common = target.sum();
+            return Wide::NAN;
+        };
+        let row = kept.normalizer(simd);
+        let mut common = sums.coefficients + Wide::new(class.map_or(0.0, |(a, _)| a));
         if self.z_loss != 0.0 {
             common += Wide::new(2.0 * self.z_loss) * row.log_sum_exp();
         }
-        let entry = target.class.and_then(|(class, coefficient)| {
-            let own = coefficient + target.all.get(class).copied().unwrap_or(0.0);
+        let entry = target.class.zip(class).and_then(|((index, a), (_, x))| {
+            let own = a + target.all.of(index);
             // Without a coefficient of its own the class is like the others.
             (own != 0.0).then(|| {
-                let x = lane.input()[class];
-                let p = exp_wide(simd, -row.cost(x));
-                let entry = target_entry(row, x, p, common, own);
-                (class, (entry * scale).to_f64())
+                let p = kept.probability(lane.output()[index]);
+                let entry = target_entry(&row, x, p, common, own);
+                (index, (entry * scale).to_f64())
             })
         });
-        write_probabilities(simd, row, common * scale, lane);
-        if !target.all.is_empty() {
-            let scale = f64x8::splat(simd, -scale.to_f64());
-            replace_each(
-                simd,
-                lane.output(),
-                target.all,
-                #[inline(always)]
-                |p, a| a.fused_mul_add(scale, p),
-            );
+        write_differences(simd, &kept, &mut target.all, common, scale, lane);
+        if let Some((index, entry)) = entry {
+            lane.output()[index] = T::from_f64(entry);
         }
-        if let Some((class, entry)) = entry {
-            lane.output()[class] = T::from_f64(entry);
-        }
+        self.total(&row, class, &sums, reference)
     }
+}
+
+/// What the logits of a row are subtracted from in the sums over its classes, one of them: their
+/// maximum, so that nothing cancels. Where all have one coefficient, any will do for results of 24
+/// bits, which spares the search: what cancels is at most the sum times the number of classes.
+#[inline(always)]
+fn reference<T: Float>(spread: &Spread<'_>, row: &[T], max: impl FnOnce() -> T) -> T {
+    let any_will_do =
+        matches!(spread, Spread::Even(_)) && T::LANES > 8 && row.len() <= MANY_CLASSES;
+    if any_will_do && row[0].to_f64().is_finite() {
+        row[0]
+    } else {
+        max()
+    }
+}
+
+/// From here on what cancels in `f64` could show in `f32`.
+const MANY_CLASSES: usize = 1 << 20;
+
+/// The sums over what all classes of a row cost, each `reference - x`: the rest of `lse - x` is the
+/// same for all.
+#[inline(never)]
+fn distances<S: Simd, T: Float>(
+    simd: S,
+    spread: &mut Spread<'_>,
+    row: &[T],
+    reference: T,
+) -> SpreadSums {
+    simd.vectorize(
+        #[inline(always)]
+        || match *spread {
+            _ if !reference.to_f64().is_finite() => SpreadSums::NONE,
+            Spread::Nothing => SpreadSums::NONE,
+            Spread::Even(coefficient) => SpreadSums {
+                costs: Wide::new(coefficient) * distance(simd, row, reference),
+                coefficients: Wide::product(coefficient, row.len() as f64),
+            },
+            Spread::Listed(_) | Spread::Soft(_) => {
+                let reference = f64x8::splat(simd, reference.to_f64());
+                sums(
+                    simd,
+                    spread,
+                    row,
+                    false,
+                    #[inline(always)]
+                    |x| reference - x,
+                )
+            }
+        },
+    )
+}
+
+/// Writes `scale (common p - a)` over the terms that were kept.
+#[inline(never)]
+fn write_differences<S: Simd, T: Float>(
+    simd: S,
+    kept: &KeptTerms<T>,
+    spread: &mut Spread<'_>,
+    common: Wide,
+    scale: Wide,
+    lane: &mut Lane<'_, T, 1>,
+) {
+    let factor = common * scale;
+    if !factor.high.is_finite() {
+        lane.output().fill(T::NAN);
+        return;
+    }
+    let per_term = factor * kept.probability(T::ONE);
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let mut left = per_term;
+            if per_term.high.abs() < tiny_factor::<T>() {
+                kept.write_probabilities(simd, factor, lane);
+                left = Wide::new(1.0);
+            }
+            subtract(simd, left, spread, scale, lane.output());
+        },
+    );
+}
+
+/// Replaces each element of a row by `factor x - scale a`.
+#[inline(always)]
+fn subtract<S: Simd, T: Float>(
+    simd: S,
+    factor: Wide,
+    spread: &mut Spread<'_>,
+    scale: Wide,
+    row: &mut [T],
+) {
+    let even = match *spread {
+        Spread::Nothing => Some(0.0),
+        Spread::Even(a) => Some(a),
+        Spread::Listed(_) | Spread::Soft(_) => None,
+    };
+    if let Some(a) = even {
+        let summand = -(Wide::new(a) * scale).to_f64();
+        replace_evenly(simd, row, factor, summand);
+        return;
+    }
+    let (high, low) = splat(simd, factor);
+    let (scale_high, scale_low) = splat(simd, -scale);
+    replace_each(
+        simd,
+        spread,
+        row,
+        #[inline(always)]
+        |term, a| {
+            if T::LANES > 8 {
+                // More bits than the result has.
+                return term * high + a * scale_high;
+            }
+            let rest = a.fused_mul_add(scale_low, term * low);
+            term.fused_mul_add(high, a.fused_mul_add(scale_high, rest))
+        },
+    );
+}
+
+#[inline(always)]
+fn splat<S: Simd>(simd: S, value: Wide) -> (f64x8<S>, f64x8<S>) {
+    let c = |part| f64x8::splat(simd, part);
+    (c(value.high), c(value.low))
 }
 
 /// `G p - a` for the class of the target: from `1 - p` where that is the smaller of the two, so that
@@ -362,135 +408,5 @@ pub(crate) fn write_probabilities<S: Simd, T: Float>(
     row.write_probabilities(simd, log_factor, lane);
     if factor.high < 0.0 {
         lane.output().iter_mut().for_each(|x| *x = -*x);
-    }
-}
-
-/// Negative log-likelihood of log-probabilities: a class costs `-x`.
-pub(crate) struct LogProbsLoss;
-
-impl<T: Float> ClassLoss<T> for LogProbsLoss {
-    type Row = ();
-
-    #[inline(always)]
-    fn read<S: Simd>(&self, _simd: S, _row: &[T]) {}
-
-    #[inline(always)]
-    fn cost<S: Simd>(&self, _simd: S, (): &(), x: T) -> Wide {
-        Wide::new(-x.to_f64())
-    }
-
-    #[inline(always)]
-    fn costs<S: Simd>(&self, (): &(), x: f64x8<S>) -> f64x8<S> {
-        -x
-    }
-
-    /// `-scale a`.
-    #[inline(always)]
-    fn gradient<S: Simd>(
-        &self,
-        simd: S,
-        (): &(),
-        target: &RowTarget<'_>,
-        scale: Wide,
-        lane: &mut Lane<'_, T, 1>,
-    ) {
-        let output = lane.output();
-        output.fill(T::ZERO);
-        let factor = f64x8::splat(simd, -scale.to_f64());
-        let zero = f64x8::splat(simd, 0.0);
-        replace_each(
-            simd,
-            output,
-            target.all,
-            #[inline(always)]
-            |_, a| a.fused_mul_add(factor, zero),
-        );
-        if let Some((class, coefficient)) = target.class {
-            output[class] = T::from_f64(-(Wide::new(coefficient) * scale).to_f64());
-        }
-    }
-}
-
-/// Cross entropy of probabilities: a class costs `-log(p)`, with `p` clipped to `[eps, 1 - eps]`.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ProbsLoss {
-    pub(crate) eps: f64,
-}
-
-impl ProbsLoss {
-    /// Whether `eps` clips a probability, and what it becomes: `1 - eps` is not rounded.
-    #[inline(always)]
-    fn clipped(&self, p: f64) -> (bool, Wide) {
-        if self.eps == 0.0 {
-            (false, Wide::new(p))
-        } else if p < self.eps {
-            (true, Wide::new(self.eps))
-        } else if p > 1.0 - self.eps {
-            (true, Wide::sum(1.0, -self.eps))
-        } else {
-            (false, Wide::new(p))
-        }
-    }
-}
-
-impl<T: Float> ClassLoss<T> for ProbsLoss {
-    type Row = ();
-
-    #[inline(always)]
-    fn read<S: Simd>(&self, _simd: S, _row: &[T]) {}
-
-    #[inline(always)]
-    fn cost<S: Simd>(&self, simd: S, (): &(), p: T) -> Wide {
-        -log_wide(simd, self.clipped(p.to_f64()).1)
-    }
-
-    #[inline(always)]
-    fn costs<S: Simd>(&self, (): &(), p: f64x8<S>) -> f64x8<S> {
-        let log = log_pair(clip(p, self.eps).0);
-        -(log.high + log.low)
-    }
-
-    /// `-scale a / p`, and 0 where `p` was clipped.
-    #[inline(always)]
-    fn gradient<S: Simd>(
-        &self,
-        simd: S,
-        (): &(),
-        target: &RowTarget<'_>,
-        scale: Wide,
-        lane: &mut Lane<'_, T, 1>,
-    ) {
-        let entry = target.class.map(|(class, coefficient)| {
-            let p = lane.input()[class].to_f64();
-            let entry = -(Wide::new(coefficient) * scale)
-                .divided_by(Wide::new(p))
-                .to_f64();
-            let entry = if self.clipped(p).0 || coefficient == 0.0 {
-                0.0
-            } else {
-                entry
-            };
-            (class, T::from_f64(entry))
-        });
-        if target.all.is_empty() {
-            lane.output().fill(T::ZERO);
-        } else {
-            let zero = f64x8::splat(simd, 0.0);
-            let factor = f64x8::splat(simd, -scale.to_f64());
-            lane.copy_input();
-            replace_each(
-                simd,
-                lane.output(),
-                target.all,
-                #[inline(always)]
-                |p, a| {
-                    let nothing = a.simd_eq(zero) | clip(p, self.eps).1;
-                    nothing.select(zero, a * factor / p)
-                },
-            );
-        }
-        if let Some((class, entry)) = entry {
-            lane.output()[class] = entry;
-        }
     }
 }

@@ -11,9 +11,11 @@ pub(crate) mod lane;
 pub(crate) mod normalizer;
 pub(crate) mod piece;
 pub(crate) mod predict;
+pub(crate) mod probs_loss;
 pub(crate) mod range;
 pub(crate) mod rows;
 pub(crate) mod softmax;
+pub(crate) mod spread;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tile;

@@ -1,6 +1,7 @@
 //! The only place that knows axes, strides, scratch, splitting and rayon: it turns (views, axis,
 //! kernel) into calls of the kernel, row by row or tile by tile.
 
+mod numbers;
 mod pieces;
 pub(crate) mod run;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 pub(crate) mod tiles;
 pub(crate) mod view;
 
+pub(crate) use numbers::read_numbers;
 #[cfg(feature = "python")]
 pub(crate) use run::PARALLEL;
 pub(crate) use run::{

@@ -3,6 +3,7 @@
 //! Here belong shapes, strides, axes and broadcasting: the arithmetic of where an element lies.
 //! Nothing is computed and nothing runs in parallel here.
 
+use std::any::TypeId;
 use std::marker::PhantomData;
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
@@ -361,6 +362,22 @@ impl<T: Copy> Rows<'_, T> {
             }
             block.iter().position(|&found| found).map(|i| start + i)
         })
+    }
+
+    /// A row whose elements are of this type and lie one behind the other.
+    #[inline(always)]
+    pub(crate) fn slice_of<U: 'static>(&self, row: usize) -> Option<&[U]>
+    where
+        T: 'static,
+    {
+        assert!(row < self.count());
+        let len = self.len_of(row);
+        if TypeId::of::<T>() != TypeId::of::<U>() || (self.stride != 1 && len > 1) {
+            return None;
+        }
+        // SAFETY: the row exists, holds so many elements one behind the other, and the types are
+        // one; a row of no elements may be of an array without memory.
+        (len > 0).then(|| unsafe { std::slice::from_raw_parts(self.pointer(row).cast(), len) })
     }
 
     /// Fills `out` with a function of the elements of a row from `start` on.

@@ -7,10 +7,11 @@ use super::arguments::{self, AxisArgument, IgnoreIndex};
 use super::array::{self, Output, Scalar, Scores, with_dtype};
 use super::targets::TargetsArray;
 use super::threads::run;
-use crate::kernel::class_loss::{LogProbsLoss, LogitsLoss, ProbsLoss};
+use crate::coefficients::ClassOptions;
+use crate::kernel::class_loss::LogitsLoss;
+use crate::kernel::probs_loss::{LogProbsLoss, ProbsLoss};
 use crate::lanes::check_shape;
 use crate::loss::{CheckedLoss, Losses, Reduction, class_losses};
-use crate::targets::ClassOptions;
 
 type Object<'py> = Bound<'py, PyAny>;
 

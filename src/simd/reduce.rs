@@ -189,6 +189,43 @@ impl<S: Simd> DotSum<S> {
         }
     }
 
+    /// Adds the lanes of one vector of elements, widened.
+    #[inline(always)]
+    pub(crate) fn add_wide(&mut self, terms: &[f64x8<S>]) {
+        let [first, second] = &mut self.sums;
+        match terms {
+            [low, high] => {
+                *first += *low;
+                *second += *high;
+            }
+            &[term] => {
+                let sum = two_sum(*first, term);
+                *first = sum.high;
+                *second += sum.low;
+            }
+            _ => unreachable!("a vector widens to one or two"),
+        }
+    }
+
+    /// Adds `a * b` in every lane of one vector of elements, widened.
+    #[inline(always)]
+    pub(crate) fn add_wide_product(&mut self, a: &[f64x8<S>], b: &[f64x8<S>]) {
+        let [first, second] = &mut self.sums;
+        match (a, b) {
+            (&[a_low, a_high], &[b_low, b_high]) => {
+                *first += a_low * b_low;
+                *second += a_high * b_high;
+            }
+            (&[a], &[b]) => {
+                let (sum, error) = (*first, *second);
+                let mut exact = ProductSum { sum, error };
+                exact.add(a, b);
+                self.sums = [exact.sum, exact.error];
+            }
+            _ => unreachable!("a vector widens to one or two"),
+        }
+    }
+
     /// The sum over the lanes, in a fixed order.
     #[inline(always)]
     pub(crate) fn total<T: Float>(self) -> Wide {

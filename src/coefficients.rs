@@ -1,0 +1,333 @@
+//! The coefficients of each row of a loss over classes: targets and options, checked and put
+//! together.
+//!
+//! Here belong the options that all these losses share, their checks, and what the sum of the
+//! losses is divided by for their mean.
+
+use fearless_simd::{Select, Simd, SimdBase, f64x8};
+use ndarray::ArrayView1;
+
+use crate::error::{Error, Result};
+use crate::float::Float;
+use crate::kernel::class_loss::{Coefficients, RowTarget};
+use crate::kernel::index_loss::IndexTargets;
+use crate::kernel::spread::{Mixing, Soft, Spread};
+use crate::lanes::{Rows, ValueKernel, View, check_shape, read_numbers, read_values};
+use crate::loss::Reduction;
+use crate::simd::reduce::ProductSum;
+use crate::targets::{SoftRows, TargetsView, check_indices};
+use crate::wide::Wide;
+
+/// The options that all losses over classes share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClassOptions<'a> {
+    pub(crate) weight: Option<Vec<f64>>,
+    pub(crate) sample_weight: Option<View<'a, f64>>,
+    pub(crate) ignore_index: Option<i64>,
+    pub(crate) label_smoothing: f64,
+    pub(crate) reduction: Reduction,
+}
+
+impl ClassOptions<'_> {
+    pub(crate) fn set_weight<W: Float>(&mut self, weight: ArrayView1<'_, W>) {
+        self.weight = Some(weight.iter().map(|w| Float::to_f64(*w)).collect());
+    }
+}
+
+/// Targets and options, checked, as coefficients of rows.
+pub(crate) struct Plan<'a> {
+    targets: Rowwise<'a>,
+    sample_weight: Option<Rows<'a, f64>>,
+    /// What becomes of a soft target as a coefficient, and of 0 as that of the other classes of an
+    /// index.
+    mixing: Mixing<'a>,
+    /// What smoothing gives each class of an index target where they have weights.
+    listed: Vec<f64>,
+    /// Smoothing gives no class of an index target anything.
+    is_sharp: bool,
+    /// Rows without a coefficient count all the same.
+    keep_empty: bool,
+    /// Some row of soft targets may be without a coefficient.
+    has_empty: bool,
+    divisor: Wide,
+}
+
+enum Rowwise<'a> {
+    Indices {
+        rows: Rows<'a, i64>,
+        ignored: Option<i64>,
+        /// Rows that are not ignored.
+        kept: usize,
+    },
+    Soft(Box<dyn SoftRows + 'a>),
+}
+
+impl<'a> Plan<'a> {
+    /// Checks targets and options against logits of a shape. `keep_empty`: the loss has a part
+    /// that does not depend on the target.
+    pub(crate) fn new(
+        shape: &[usize],
+        axis: usize,
+        targets: &'a TargetsView<'a>,
+        options: &'a ClassOptions<'a>,
+        keep_empty: bool,
+    ) -> Result<Self> {
+        let classes = shape[axis];
+        let mut indices_shape = shape.to_vec();
+        indices_shape.remove(axis);
+        if classes == 0 {
+            let shape = shape.to_vec();
+            return Err(Error::NoClasses { shape, axis });
+        }
+        let epsilon = options.label_smoothing;
+        if !(0.0..=1.0).contains(&epsilon) {
+            return Err(Error::Option {
+                name: "label_smoothing",
+                value: epsilon,
+                expected: "a number from 0 to 1",
+            });
+        }
+        if let Some(weight) = &options.weight {
+            check_shape("weight", &[weight.len()], &[classes], "the classes")?;
+        }
+        if let Some(weight) = &options.sample_weight {
+            let like = "the logits without the axis of the classes";
+            check_shape("sample_weight", weight.shape(), &indices_shape, like)?;
+        }
+        let targets = Rowwise::new(shape, axis, &indices_shape, targets, options)?;
+        let mixing = Mixing {
+            sharpness: 1.0 - epsilon,
+            smoothing: epsilon / classes as f64,
+            weight: options.weight.as_deref(),
+        };
+        let listed: Vec<f64> = match (&targets, mixing.weight) {
+            (Rowwise::Indices { .. }, Some(weight)) if epsilon != 0.0 => {
+                weight.iter().map(|w| mixing.smoothing * w).collect()
+            }
+            _ => Vec::new(),
+        };
+        let mut plan = Self {
+            is_sharp: epsilon == 0.0 || !listed.is_empty() && listed.iter().all(|&a| a == 0.0),
+            targets,
+            sample_weight: options.sample_weight.as_ref().map(View::elements),
+            mixing,
+            listed,
+            keep_empty,
+            has_empty: true,
+            divisor: Wide::new(1.0),
+        };
+        if options.reduction == Reduction::Mean {
+            let rows = indices_shape.iter().product();
+            (plan.divisor, plan.has_empty) = plan.mean_divisor(rows, classes)?;
+        }
+        Ok(plan)
+    }
+
+    /// What the sum of the losses is divided by for their mean, and whether a row of soft targets
+    /// may be without a coefficient.
+    fn mean_divisor(&self, rows: usize, classes: usize) -> Result<(Wide, bool)> {
+        let mut sum = Wide::ZERO;
+        match &self.targets {
+            Rowwise::Indices { kept, .. }
+                if self.mixing.weight.is_none() && self.sample_weight.is_none() =>
+            {
+                sum = Wide::new(*kept as f64);
+            }
+            Rowwise::Indices { rows, .. } => {
+                read_values(rows, &WeightSum(self), |grain| sum += grain)?;
+            }
+            Rowwise::Soft(soft) => {
+                let mut has_empty = false;
+                let grain = |rows: std::ops::Range<usize>| self.soft_weights(soft.as_ref(), rows);
+                read_numbers(rows, classes, grain, |(weights, empty)| {
+                    sum += weights;
+                    has_empty |= empty;
+                })?;
+                return Ok((sum, has_empty));
+            }
+        }
+        Ok((sum, false))
+    }
+
+    /// The sum of the weights of rows of soft targets, and whether one of those that a sample
+    /// weight does not leave out is without a coefficient. The usual row shows one soon.
+    fn soft_weights(&self, soft: &dyn SoftRows, rows: std::ops::Range<usize>) -> (Wide, bool) {
+        let (mut sum, mut has_empty) = (Wide::ZERO, false);
+        for row in rows {
+            let weight = self.row_weight(row);
+            if weight == 0.0 {
+                continue;
+            }
+            if self.keep_empty || soft.has_coefficient(row, &self.mixing) {
+                sum += Wide::new(weight);
+            } else {
+                has_empty = true;
+            }
+        }
+        (sum, has_empty)
+    }
+
+    #[inline(always)]
+    fn is_ignored(&self, index: i64) -> bool {
+        matches!(&self.targets, Rowwise::Indices { ignored, .. } if *ignored == Some(index))
+    }
+
+    #[inline(always)]
+    fn row_weight(&self, row: usize) -> f64 {
+        self.sample_weight.as_ref().map_or(1.0, |w| w.value(row))
+    }
+
+    #[inline(always)]
+    fn class_weight(&self, class: usize) -> f64 {
+        self.mixing.weight.map_or(1.0, |w| w[class])
+    }
+
+    /// The coefficients that all classes of an index target have.
+    #[inline(always)]
+    fn smoothed(&self) -> Spread<'_> {
+        if self.is_sharp {
+            Spread::Nothing
+        } else if self.listed.is_empty() {
+            Spread::Even(self.mixing.smoothing)
+        } else {
+            Spread::Listed(&self.listed)
+        }
+    }
+}
+
+impl Coefficients for Plan<'_> {
+    #[inline]
+    fn row<'a>(&'a self, row: usize, scratch: &'a mut Vec<f64>) -> Option<RowTarget<'a>> {
+        let weight = self.row_weight(row);
+        if weight == 0.0 {
+            return None;
+        }
+        match &self.targets {
+            Rowwise::Indices { rows, ignored, .. } => {
+                let index = rows.value(row);
+                if Some(index) == *ignored {
+                    return None;
+                }
+                let class = index as usize;
+                let coefficient = self.mixing.sharpness * self.class_weight(class);
+                let empty = coefficient == 0.0 && self.is_sharp;
+                (!empty || self.keep_empty).then(|| RowTarget {
+                    weight,
+                    class: Some((class, coefficient)),
+                    all: self.smoothed(),
+                })
+            }
+            Rowwise::Soft(soft) => {
+                let may_be_empty = self.has_empty && !self.keep_empty;
+                let counts = !may_be_empty || soft.has_coefficient(row, &self.mixing);
+                counts.then(|| RowTarget {
+                    weight,
+                    class: None,
+                    all: Spread::Soft(Soft {
+                        targets: soft.as_numbers(),
+                        row,
+                        mixing: self.mixing,
+                        scratch,
+                    }),
+                })
+            }
+        }
+    }
+
+    fn has_one_class_a_row(&self) -> bool {
+        matches!(self.targets, Rowwise::Indices { .. }) && self.is_sharp
+    }
+
+    #[inline]
+    fn index_targets(&self, first: usize, rows: usize, targets: &mut IndexTargets) {
+        let Rowwise::Indices {
+            rows: indices,
+            ignored,
+            ..
+        } = &self.targets
+        else {
+            return;
+        };
+        indices.values(first, &mut targets.class[..rows]);
+        if self.mixing.weight.is_none() && self.sample_weight.is_none() && ignored.is_none() {
+            targets.coefficient[..rows].fill(self.mixing.sharpness);
+            targets.weight[..rows].fill(1.0);
+            return;
+        }
+        for row in 0..rows {
+            let weight = self.row_weight(first + row);
+            let class = targets.class[row];
+            if weight == 0.0 || Some(class) == *ignored {
+                targets.class[row] = 0;
+                continue;
+            }
+            let coefficient = self.mixing.sharpness * self.class_weight(class as usize);
+            if coefficient != 0.0 || self.keep_empty {
+                targets.coefficient[row] = coefficient;
+                targets.weight[row] = weight;
+            }
+        }
+    }
+
+    fn divisor(&self) -> Wide {
+        self.divisor
+    }
+}
+
+impl<'a> Rowwise<'a> {
+    fn new(
+        shape: &[usize],
+        axis: usize,
+        indices_shape: &[usize],
+        targets: &'a TargetsView<'a>,
+        options: &ClassOptions<'_>,
+    ) -> Result<Self> {
+        match targets {
+            TargetsView::Indices(view) if view.shape() == indices_shape => {
+                let ignored = options.ignore_index;
+                let kept = check_indices(view, shape[axis], ignored)?;
+                let rows = view.elements();
+                Ok(Self::Indices {
+                    rows,
+                    ignored,
+                    kept,
+                })
+            }
+            TargetsView::Probabilities(soft) if soft.shape() == shape => {
+                if let Some(index) = options.ignore_index {
+                    return Err(Error::IgnoreIndexWithProbabilities(index.into()));
+                }
+                Ok(Self::Soft(soft.rows(axis)))
+            }
+            _ => Err(targets.shape_error(shape, axis)),
+        }
+    }
+}
+
+/// The sum of the weights of rows with class indices.
+struct WeightSum<'a, 'b>(&'a Plan<'b>);
+
+impl ValueKernel<i64> for WeightSum<'_, '_> {
+    type Total = Wide;
+
+    #[inline(always)]
+    fn values<S: Simd>(&self, simd: S, first: usize, indices: &[i64], total: &mut Wide) {
+        let mut sum = ProductSum::new(simd);
+        for (eight, indices) in indices.chunks(8).enumerate() {
+            let (mut weights, mut class_weights) = ([0.0; 8], [0.0; 8]);
+            for (lane, &index) in indices.iter().enumerate() {
+                if !self.0.is_ignored(index) {
+                    weights[lane] = self.0.row_weight(first + eight * 8 + lane);
+                    class_weights[lane] = self.0.class_weight(index as usize);
+                }
+            }
+            let weights = f64x8::from_slice(simd, &weights);
+            // A row of weight 0 is left out, whatever its class weighs.
+            let zero = f64x8::splat(simd, 0.0);
+            let class_weights = f64x8::from_slice(simd, &class_weights);
+            let class_weights = weights.simd_eq(zero).select(zero, class_weights);
+            sum.add(weights, class_weights);
+        }
+        *total += sum.total();
+    }
+}
