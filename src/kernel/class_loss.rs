@@ -9,7 +9,7 @@ use fearless_simd::{Simd, SimdBase, f64x8};
 use super::RowKernel;
 use super::index_loss::IndexTargets;
 use super::lane::Lane;
-use super::normalizer::{KeptTerms, Normalizer, tiny_factor};
+use super::normalizer::{KeptTerms, Normalizer, is_ordinary};
 use super::spread::{Spread, SpreadSums, distance, replace_each, replace_evenly, sums};
 use crate::float::Float;
 use crate::simd::Vector;
@@ -317,7 +317,7 @@ fn write_differences<S: Simd, T: Float>(
         #[inline(always)]
         || {
             let mut left = per_term;
-            if per_term.high.abs() < tiny_factor::<T>() {
+            if !is_ordinary::<T>(per_term) {
                 kept.write_probabilities(simd, factor, lane);
                 left = Wide::new(1.0);
             }

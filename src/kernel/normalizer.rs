@@ -7,13 +7,13 @@
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
-use super::lane::{Lane, MaskOf, RowMap, VectorMap, read_row};
+use super::lane::{Lane, MaskOf, RowMap, read_row};
 use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::math::{
     ScaledExp, ShiftedExp, exp_reduced_by, exp_wide, log1p, log1p_wide, reduce_wide,
 };
-use crate::simd::reduce::{TermSum, ahead, max, partial};
+use crate::simd::reduce::{FETCHED, TermSum, ahead, max, partial};
 use crate::wide::Wide;
 
 /// The normaliser of one row.
@@ -34,12 +34,17 @@ impl<T: Float> Normalizer<T> {
         simd.vectorize(
             #[inline(always)]
             || {
-                let normalizer = Start::of(simd, row).and_then(
+                let summed = if row.len() > FETCHED {
+                    Start::and_sum_of_blocks(simd, row)
+                } else {
+                    Start::of(simd, row).map(
+                        #[inline(always)]
+                        |start| (start, start.sum(simd, row, ahead(row.len()))),
+                    )
+                };
+                let normalizer = summed.and_then(
                     #[inline(always)]
-                    |start| {
-                        let sum = start.sum(simd, row, ahead(row.len()));
-                        start.finish(simd, sum, || start.sum_of_others(simd, row, true))
-                    },
+                    |(start, sum)| start.finish(simd, sum, || start.sum_of_others(simd, row, true)),
                 );
                 normalizer.unwrap_or_else(|| Self::not_finite(row.iter().copied()))
             },
@@ -102,17 +107,19 @@ impl<T: Float> Normalizer<T> {
         let shift = Wide::new(rest) + self.log_others - log_factor;
         simd.vectorize(
             #[inline(always)]
-            || lane.write::<4, _>(simd, &mut ShiftedExp::new(offset, shift)),
+            || lane.write_row(simd, 0, &mut ShiftedExp::new(offset, shift)),
         );
     }
 }
 
-impl<S: Simd, T: Float> VectorMap<S, T, 1> for ShiftedExp<T> {
+impl<S: Simd, T: Float> RowMap<S, T> for ShiftedExp<T> {
+    const FILL: T = T::ZERO;
+
     #[inline(always)]
     fn map<const N: usize>(
         &mut self,
-        [x]: [[T::Vector<S>; N]; 1],
-        _valid: usize,
+        x: [T::Vector<S>; N],
+        _new: Option<MaskOf<S, T::Vector<S>>>,
     ) -> [T::Vector<S>; N] {
         self.apply(x)
     }
@@ -147,6 +154,9 @@ fn split_max<T: Float>(max: T) -> (T, f64) {
 #[derive(Clone, Copy)]
 pub(crate) struct Start<T> {
     max: T,
+    /// Subtracted first: 0 or the maximum. The terms are scaled by `2^-exponent`, besides.
+    offset: T,
+    exponent: f64,
     /// The exponential of the maximum in the units of the terms, less their lift. It is made
     /// before the terms: the machine works on both at once.
     unit: Wide,
@@ -180,10 +190,55 @@ impl<T: Float> Start<T> {
         let [top] = terms.apply([T::Vector::<S>::splat(simd, max)]);
         Self {
             max,
+            offset,
+            exponent,
             unit,
             top: top.as_slice()[0],
             terms,
         }
+    }
+
+    /// For a row that is read once, block by block: a block stays in the first cache from the search
+    /// for its maximum to the sum of its terms, while the next one is fetched. `None` without a
+    /// finite maximum.
+    #[inline(always)]
+    fn and_sum_of_blocks<S: Simd>(simd: S, row: &[T]) -> Option<(Self, Wide)> {
+        let mut found: Option<(Self, Wide)> = None;
+        for block in row.chunks(BLOCK) {
+            let max = max(simd, block);
+            if max == -T::INFINITY && block.iter().all(|x| *x == max) {
+                continue;
+            }
+            if !max.to_f64().is_finite() {
+                return None;
+            }
+            let (start, sum) = match found {
+                Some((start, sum)) if max <= start.max => (start, sum),
+                Some((start, sum)) => {
+                    let higher = Self::at(simd, max);
+                    (higher, start.rescaled(simd, sum, &higher))
+                }
+                None => (Self::at(simd, max), Wide::ZERO),
+            };
+            found = Some((start, sum + start.sum(simd, block, BLOCK)));
+        }
+        found
+    }
+
+    /// A sum of terms in the units of a higher maximum's.
+    #[inline(always)]
+    fn rescaled<S: Simd>(&self, simd: S, sum: Wide, higher: &Self) -> Wide {
+        if self.offset == higher.offset {
+            let power = self.exponent - higher.exponent;
+            // What is less is nothing beside the new maximum's term.
+            if power < -1000.0 {
+                return Wide::ZERO;
+            }
+            return sum.scaled(f64::from_bits(((1023.0 + power) as u64) << 52));
+        }
+        let units = Wide::product(self.exponent - higher.exponent, std::f64::consts::LN_2);
+        let distance = Wide::sum(self.offset.to_f64(), -higher.offset.to_f64()) + units;
+        sum * exp_wide(simd, distance)
     }
 
     /// The sum of the terms of a row, or of a part of it, the maximum's among them; NaN if there
@@ -257,6 +312,9 @@ impl<T: Float> Start<T> {
         }
     }
 }
+
+/// Elements of a row that is read once which are worked on at a time: they stay in the first cache.
+const BLOCK: usize = 1 << 12;
 
 /// `a / b`; for `f32` the precision of `f64` is more than enough.
 #[inline(always)]
@@ -369,10 +427,7 @@ impl<T: Float> KeptTerms<T> {
         lane: &mut Lane<'_, T, 1>,
     ) {
         let factor = ratio::<T>(factor, self.total());
-        let magnitude = factor.high.abs();
-        // Of what is negligible nothing is left by an ordinary factor.
-        let largest = T::FORMAT.sum_lift_factor.recip() * LARGE_FACTOR;
-        if (tiny_factor::<T>()..=largest).contains(&magnitude) {
+        if is_ordinary::<T>(factor) {
             let mut multiple = Multiple::new(factor, T::INFINITY);
             let ahead = ahead(lane.output().len());
             lane.rewrite_row(simd, ahead, &mut multiple);
@@ -382,8 +437,14 @@ impl<T: Float> KeptTerms<T> {
     }
 }
 
-/// Up to here a factor leaves nothing of a negligible term.
-const LARGE_FACTOR: f64 = (1_u64 << 32) as f64;
+/// Whether a factor of terms is neither so small that it loses bits in two parts, nor so large that
+/// something is left of a negligible term.
+#[inline(always)]
+pub(crate) fn is_ordinary<T: Float>(factor: Wide) -> bool {
+    const LARGE: f64 = (1_u64 << 32) as f64;
+    let largest = T::FORMAT.sum_lift_factor.recip() * LARGE;
+    (tiny_factor::<T>()..=largest).contains(&factor.high.abs())
+}
 
 impl<T: Float> Start<T> {
     /// [`sum_of_others`](Self::sum_of_others) from terms that were kept.

@@ -141,44 +141,56 @@ impl<T: Float> ShiftedExp<T> {
         for x in x {
             outside = outside | x.simd_lt(normal) | x.simd_gt(finite);
         }
-        let mut result = x;
+        let (mut result, biased) = self.reduced(x);
         if outside.any_true() {
-            for x in &mut result {
-                *x = self.rare(*x);
+            for ((result, biased), x) in result.iter_mut().zip(biased).zip(x) {
+                *result = self.rare(x, *result, biased);
             }
         } else {
-            for x in &mut result {
-                let (value, biased) = self.reduced(*x);
-                *x = value * power_of_two(biased);
+            for (result, biased) in result.iter_mut().zip(biased) {
+                *result *= power_of_two(biased);
             }
         }
         result
     }
 
-    /// `e^t` and its biased exponent.
+    /// `e^t` and its biased exponent. Step by step for all vectors: the steps of one wait for each
+    /// other.
     #[inline(always)]
-    fn reduced<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> (V, V) {
+    fn reduced<S: Simd, V: Vector<S, Element = T>, const N: usize>(
+        &self,
+        x: [V; N],
+    ) -> ([V; N], [V; N]) {
         inlined_if_short(
-            x.token(),
+            x[0].token(),
             #[inline(always)]
             || {
                 let f = T::FORMAT;
-                let simd = x.token();
+                let simd = x[0].token();
                 let c = |constant| V::splat(simd, constant);
-                let magic = c(self.magic);
-                let x = x - c(self.offset);
-                let biased = x.fused_mul_add(c(f.log2_e), c(-self.high_log2_e)) + magic;
-                let n = biased - magic;
-                let r = n.fused_mul_add(c(-f.ln_2_high), x) - c(self.high);
-                let t = r + n.fused_mul_add(c(-f.ln_2_low), c(-self.low));
-                (exp_reduced(t), biased)
+                let (offset, magic) = (c(self.offset), c(self.magic));
+                let mut r = x;
+                for r in &mut r {
+                    *r -= offset;
+                }
+                let mut biased = r;
+                for x in &mut biased {
+                    *x = x.fused_mul_add(c(f.log2_e), c(-self.high_log2_e)) + magic;
+                }
+                for (r, biased) in r.iter_mut().zip(biased) {
+                    *r = (biased - magic).fused_mul_add(c(-f.ln_2_high), *r) - c(self.high);
+                }
+                for (r, biased) in r.iter_mut().zip(biased) {
+                    *r += (biased - magic).fused_mul_add(c(-f.ln_2_low), c(-self.low));
+                }
+                (exp_reduced_each(r), biased)
             },
         )
     }
 
     /// Where some result may be subnormal, zero or infinite.
     #[inline(always)]
-    fn rare<S: Simd, V: Vector<S, Element = T>>(&self, x: V) -> V {
+    fn rare<S: Simd, V: Vector<S, Element = T>>(&self, x: V, value: V, biased: V) -> V {
         inlined_if_short(
             x.token(),
             #[inline(always)]
@@ -186,7 +198,6 @@ impl<T: Float> ShiftedExp<T> {
                 let simd = x.token();
                 let f = T::FORMAT;
                 let zero = V::splat(simd, T::ZERO);
-                let (value, biased) = self.reduced(x);
                 let k = biased - V::splat(simd, f.magic) - V::splat(simd, f.exponent_bias);
                 let result = scale(value, k);
                 x.simd_lt(V::splat(simd, self.zero)).select(zero, result)

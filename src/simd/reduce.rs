@@ -271,8 +271,11 @@ pub(crate) fn max<S: Simd, T: Float>(simd: S, row: &[T]) -> T {
 /// it, unless the two would crowd each other out of the cache.
 #[inline(always)]
 pub(crate) fn ahead(len: usize) -> usize {
-    if len <= 1 << 14 { len } else { 0 }
+    if len <= FETCHED { len } else { 0 }
 }
+
+/// Up to so many elements a row is fetched while the one before is worked on.
+pub(crate) const FETCHED: usize = 1 << 14;
 
 /// Asks for a cache line that will be read soon. The address need not be that of anything.
 #[inline(always)]
