@@ -30,19 +30,18 @@ def log_tail(z: Any) -> Any:  # noqa: ANN401
     return (mp.log((1 + s) / (1 - s)) - 2 * s) / s**3
 
 
-def log1p_curve(e: Any) -> Any:  # noqa: ANN401
-    """(log(1+e) - e ln(2)) / (e - e^2)."""
-    ln_2 = mp.log(2)
+def log1p_curve(x: Any) -> Any:  # noqa: ANN401
+    """(log(1+e) - e) / e^2 with x = e - 1/2."""
+    e = x + mp.mpf(1) / 2
     if e < mp.mpf("1e-12"):
-        return 1 - ln_2 + e * (mp.mpf(1) / 2 - ln_2)
-    if 1 - e < mp.mpf("1e-12"):
-        return ln_2 - mp.mpf(1) / 2
-    return (mp.log(1 + e) - e * ln_2) / (e - e * e)
+        return -mp.mpf(1) / 2 + e / 3
+    return (mp.log(1 + e) - e) / e**2
 
 
-def log1p_weight(e: Any) -> Any:  # noqa: ANN401
+def log1p_weight(x: Any) -> Any:  # noqa: ANN401
     """Give the share of log(1 + e) that an error of `log1p_curve` has."""
-    return (e - e * e) / mp.log(1 + e) if e > 0 else mp.mpf(1)
+    e = x + mp.mpf(1) / 2
+    return e**2 / mp.log(1 + e) if e > 0 else mp.mpf(0)
 
 
 def alternating_extrema(xs: list[Any], errors: list[Any], count: int) -> list[Any]:
@@ -110,9 +109,9 @@ def main() -> None:
                 "log1p",
                 minimax(
                     log1p_curve,
-                    (mp.mpf(0), mp.mpf(1)),
+                    (-mp.mpf(1) / 2, mp.mpf(1) / 2),
                     log1p_degree,
-                    lambda e: log1p_weight(e) + mp.mpf("1e-6"),
+                    lambda x: log1p_weight(x) + mp.mpf("1e-9"),
                 ),
             ),
         ):

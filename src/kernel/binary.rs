@@ -3,18 +3,22 @@
 //! Targets of 0 and 1 without weights leave one term, which is computed in the element type. All
 //! else is computed in `f64`: weights, soft targets and the two terms would each cost half an ulp
 //! of `f32`. Which way an element goes depends on itself alone.
+//!
+//! Only vectors of such targets with ordinary scores are worked on in the loop. The others are
+//! called: the code is large, would be copied for whatever is written, and takes far longer than
+//! the call.
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
-use crate::simd::logistic::logistic;
+use crate::simd::Vector;
+use crate::simd::logistic::{Logistic, Scale, is_ordinary, logistic};
 use crate::simd::math::{
     Pair, clip, exp_pair, log_pair, log1p_pair, nan_where_nan, ordered_sum, over_one_plus, two_sum,
 };
 use crate::simd::reduce::{ProductSum, partial};
-use crate::simd::{Vector, inlined_if_short};
 use crate::wide::Wide;
 
 /// A binary loss of one element, less its weight.
@@ -22,12 +26,14 @@ pub(crate) trait BinaryLoss: Copy + Sync {
     /// Whether there is a shorter way for targets of 0 and 1.
     const CLASSES: bool;
 
-    /// Losses and gradients of elements whose targets are `positive`, 1, or else 0.
-    fn of_classes<S: Simd, V: Vector<S>, const N: usize>(
+    /// Loss, and gradient times the scale, of elements whose targets are 0 or 1. Scores are
+    /// ordinary, or may be `RARE`.
+    fn of_classes<S: Simd, V: Vector<S>, const RARE: bool>(
         self,
-        x: [V; N],
-        positive: [V::Mask; N],
-    ) -> [ClassLoss<V>; N];
+        x: V,
+        target: V,
+        scale: Scale<V::Element>,
+    ) -> ClassLoss<V>;
 
     /// Loss and gradient; targets are from 0 to 1.
     fn evaluate<S: Simd>(
@@ -42,7 +48,7 @@ pub(crate) trait BinaryLoss: Copy + Sync {
 #[derive(Clone, Copy)]
 pub(crate) struct ClassLoss<V> {
     loss: V,
-    gradient: Pair<V>,
+    gradient: V,
 }
 
 /// What a binary kernel writes.
@@ -98,18 +104,17 @@ impl<L: BinaryLoss> BinaryKernel<L> {
         simd: S,
         lane: &mut Lane<'_, T, K>,
     ) -> Wide {
-        let high = T::from_f64(self.scale.high);
-        let low = self.scale - Wide::new(high.to_f64());
         let mut block = Block::<S, T, L, WANTED> {
-            loss: self.loss,
-            scale: self.scale,
-            scale_parts: [high, T::from_f64(low.to_f64())],
+            settings: Settings {
+                loss: self.loss,
+                scale: self.scale,
+                class_scale: Scale::new(self.scale),
+            },
             sum: ProductSum::new(simd),
         };
+        // One vector is long enough to fill the pipelines, and leaves registers for constants.
         if WANTED == SUM {
             lane.read(simd, &mut block);
-        } else if K == 2 && L::CLASSES {
-            lane.write::<2, _>(simd, &mut block);
         } else {
             lane.write::<1, _>(simd, &mut block);
         }
@@ -117,11 +122,16 @@ impl<L: BinaryLoss> BinaryKernel<L> {
     }
 }
 
-struct Block<S: Simd, T, L, const WANTED: u8> {
+/// What is the same for all elements.
+#[derive(Clone, Copy)]
+struct Settings<T, L> {
     loss: L,
     scale: Wide,
-    /// The same in the element type.
-    scale_parts: [T; 2],
+    class_scale: Scale<T>,
+}
+
+struct Block<S: Simd, T, L, const WANTED: u8> {
+    settings: Settings<T, L>,
     sum: ProductSum<S>,
 }
 
@@ -135,34 +145,13 @@ impl<S: Simd, L: BinaryLoss, T: Float, const K: usize, const WANTED: u8> VectorM
         valid: usize,
     ) -> [T::Vector<S>; N] {
         let mut results = inputs[0];
-        if K == 2 && L::CLASSES {
-            let is_class = class_targets(&inputs[1]);
-            let mut all = is_class[0];
-            for mask in is_class {
-                all &= mask;
-            }
-            if valid >= N * T::LANES && all.all_true() {
-                return self.classes(inputs[0], inputs[1], None);
-            }
-            for (i, result) in results.iter_mut().enumerate() {
-                let simd = result.token();
-                let (zero, one) = (splat::<S, T>(simd, T::ZERO), splat::<S, T>(simd, T::ONE));
-                let weight = valid_lanes::<S, T>(simd, valid);
-                let is_class = is_class[i];
-                let rest = is_class.select(zero, weight);
-                let general = self.general([*result, inputs[1][i], rest, one]);
-                *result = if is_class.any_true() {
-                    let count = is_class & weight.simd_eq(one);
-                    let [class] = self.classes([*result], [inputs[1][i]], Some(count));
-                    is_class.select(class, general)
-                } else {
-                    general
-                };
-            }
-            return results;
-        }
         for (i, result) in results.iter_mut().enumerate() {
-            let simd = result.token();
+            let (x, target) = (inputs[0][i], inputs[1][i]);
+            if K == 2 && L::CLASSES && valid >= T::LANES && are_short(x, target) {
+                *result = self.classes::<false>(x, target, None);
+                continue;
+            }
+            let simd = x.token();
             let one = splat::<S, T>(simd, T::ONE);
             let (mut weight, mut pos_weight) = (one, one);
             if K == 4 {
@@ -170,76 +159,77 @@ impl<S: Simd, L: BinaryLoss, T: Float, const K: usize, const WANTED: u8> VectorM
             }
             if valid < T::LANES {
                 // The lanes beyond the end weigh nothing.
-                weight *= valid_lanes::<S, T>(simd, valid);
+                weight *= partial(simd, &[T::ONE; 16][..valid], T::ZERO);
             }
-            *result = self.general([*result, inputs[1][i], weight, pos_weight]);
+            // The sum goes there and comes back by value: a reference would keep it in memory.
+            let sum = std::mem::replace(&mut self.sum, ProductSum::new(simd));
+            let elements = [x, target, weight, pos_weight];
+            let classes = K == 2 && L::CLASSES;
+            (*result, self.sum) =
+                any_elements::<S, T, L, WANTED>(self.settings, sum, elements, classes);
         }
         results
     }
 }
+
+type MaskOf<S, V> = <V as SimdBase<S>>::Mask;
 
 #[inline(always)]
 fn splat<S: Simd, T: Float>(simd: S, value: T) -> T::Vector<S> {
     T::Vector::<S>::splat(simd, value)
 }
 
-/// 1 in the lanes that hold elements, 0 in those beyond the end.
+/// Whether all targets are 0 or 1, and no score needs care.
 #[inline(always)]
-fn valid_lanes<S: Simd, T: Float>(simd: S, valid: usize) -> T::Vector<S> {
-    partial(simd, &[T::ONE; 16][..valid.min(T::LANES)], T::ZERO)
-}
-
-type MaskOf<S, V> = <V as SimdBase<S>>::Mask;
-
-/// Where targets are 0 or 1.
-#[inline(always)]
-fn class_targets<S: Simd, V: Vector<S>, const N: usize>(targets: &[V; N]) -> [MaskOf<S, V>; N] {
-    let simd = targets[0].token();
-    let (zero, one) = (
-        V::splat(simd, V::Element::ZERO),
-        V::splat(simd, V::Element::ONE),
-    );
-    let mut masks = [targets[0].simd_eq(zero); N];
-    for (mask, target) in masks.iter_mut().zip(targets) {
-        *mask = target.simd_eq(zero) | target.simd_eq(one);
-    }
-    masks
+fn are_short<S: Simd, V: Vector<S>>(x: V, target: V) -> bool {
+    let bits = |constant| V::splat(target.token(), constant).to_bits();
+    let (zero, one) = (bits(V::Element::ZERO), bits(V::Element::ONE));
+    // Adding the bits to themselves drops the sign of a zero. Integers take turns with the
+    // arithmetic, where comparing numbers would add to it.
+    let doubled = target.to_bits() + target.to_bits();
+    (doubled.simd_eq(zero) | doubled.simd_eq(one + one)).all_true() && is_ordinary(x).all_true()
 }
 
 impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> {
     /// Elements whose targets are 0 or 1; only those that `count` are summed.
     #[inline(always)]
-    fn classes<const N: usize>(
+    fn classes<const RARE: bool>(
         &mut self,
-        x: [T::Vector<S>; N],
-        targets: [T::Vector<S>; N],
+        x: T::Vector<S>,
+        target: T::Vector<S>,
         count: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N] {
-        let simd = x[0].token();
+    ) -> T::Vector<S> {
+        let Settings {
+            loss, class_scale, ..
+        } = self.settings;
+        let ClassLoss { loss, gradient } =
+            loss.of_classes::<S, T::Vector<S>, RARE>(x, target, class_scale);
+        if WANTED != LOSSES {
+            let zero = splat::<S, T>(x.token(), T::ZERO);
+            let term = count.map_or(loss, |count| count.select(loss, zero));
+            self.sum.add_term::<T>(term);
+        }
+        if WANTED == GRADIENT { gradient } else { loss }
+    }
+
+    /// Elements whose targets are 0 or 1 or not.
+    #[inline(always)]
+    fn mixed(&mut self, inputs: [T::Vector<S>; 4]) -> T::Vector<S> {
+        let [x, target, weight, pos_weight] = inputs;
+        let simd = x.token();
         let (zero, one) = (splat::<S, T>(simd, T::ZERO), splat::<S, T>(simd, T::ONE));
-        let mut positive = [targets[0].simd_eq(one); N];
-        for (positive, target) in positive.iter_mut().zip(targets) {
-            *positive = target.simd_eq(one);
+        let is_class = target.simd_eq(zero) | target.simd_eq(one);
+        let mut result = x;
+        if !is_class.all_true() {
+            let rest = is_class.select(zero, weight);
+            result = self.general([x, target, rest, pos_weight]);
         }
-        let losses = self.loss.of_classes(x, positive);
-        let [scale, scale_low] = self.scale_parts;
-        let (scale, scale_low) = (splat::<S, T>(simd, scale), splat::<S, T>(simd, scale_low));
-        let mut results = x;
-        for (result, ClassLoss { loss, gradient }) in results.iter_mut().zip(losses) {
-            if WANTED != LOSSES {
-                let term = count.map_or(loss, |count| count.select(loss, zero));
-                self.sum.add_term::<T>(term);
-            }
-            *result = if WANTED == GRADIENT {
-                let low = gradient.low * scale;
-                let low = gradient.high.fused_mul_add(scale_low, low);
-                let scaled = gradient.high.fused_mul_add(scale, low);
-                nan_where_nan(*result, scaled)
-            } else {
-                loss
-            };
+        if is_class.any_true() {
+            let count = is_class & weight.simd_eq(one);
+            let class = self.classes::<true>(x, target, Some(count));
+            result = is_class.select(class, result);
         }
-        results
+        result
     }
 
     /// Elements with any target, in `f64`: scores, targets, weights and those of the positive class.
@@ -270,18 +260,19 @@ impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> 
     ) -> f64x8<S> {
         let simd = x.token();
         let zero = f64x8::splat(simd, 0.0);
+        let Settings { loss, scale, .. } = self.settings;
         let left_out = weight.simd_eq(zero);
-        let (loss, gradient) = inlined_if_short(
-            simd,
-            #[inline(always)]
-            || self.loss.evaluate(x, y, pos_weight),
-        );
+        let (loss, gradient) = if WANTED == GRADIENT {
+            evaluated::<S, L, true>(loss, x, y, pos_weight)
+        } else {
+            evaluated::<S, L, false>(loss, x, y, pos_weight)
+        };
         let loss = left_out.select(zero, loss);
         self.sum.add(loss, weight);
         let result = if WANTED == GRADIENT {
             let weighted = left_out.select(zero, gradient) * weight;
-            let low = weighted * f64x8::splat(simd, self.scale.low);
-            let scaled = weighted.fused_mul_add(f64x8::splat(simd, self.scale.high), low);
+            let low = weighted * f64x8::splat(simd, scale.low);
+            let scaled = weighted.fused_mul_add(f64x8::splat(simd, scale.high), low);
             // An infinite gradient times the scale's low part of 0 is NaN.
             let infinite = weighted.abs().simd_eq(f64::INFINITY);
             infinite.select(weighted, scaled)
@@ -290,6 +281,46 @@ impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> 
         };
         nan_where_nan(result, result)
     }
+}
+
+/// Elements of any kind, and the sum with them: those of targets 0 and 1 apart, or all one way.
+#[inline(never)]
+fn any_elements<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8>(
+    settings: Settings<T, L>,
+    sum: ProductSum<S>,
+    inputs: [T::Vector<S>; 4],
+    classes: bool,
+) -> (T::Vector<S>, ProductSum<S>) {
+    inputs[0].token().vectorize(
+        #[inline(always)]
+        || {
+            let mut block = Block::<S, T, L, WANTED> { settings, sum };
+            let result = if L::CLASSES && classes {
+                block.mixed(inputs)
+            } else {
+                block.general(inputs)
+            };
+            (result, block.sum)
+        },
+    )
+}
+
+/// [`BinaryLoss::evaluate`], in one copy for all that may be wanted.
+#[inline(never)]
+fn evaluated<S: Simd, L: BinaryLoss, const GRADIENT: bool>(
+    loss: L,
+    x: f64x8<S>,
+    y: f64x8<S>,
+    pos_weight: f64x8<S>,
+) -> (f64x8<S>, f64x8<S>) {
+    let simd = x.token();
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let (loss, gradient) = loss.evaluate(x, y, pos_weight);
+            (loss, if GRADIENT { gradient } else { loss })
+        },
+    )
 }
 
 /// `a * b`, and 0 where `a` is 0, whatever `b`.
@@ -307,35 +338,27 @@ impl BinaryLoss for FromLogits {
     const CLASSES: bool = true;
 
     #[inline(always)]
-    fn of_classes<S: Simd, V: Vector<S>, const N: usize>(
+    fn of_classes<S: Simd, V: Vector<S>, const RARE: bool>(
         self,
-        mut z: [V; N],
-        positive: [V::Mask; N],
-    ) -> [ClassLoss<V>; N] {
-        let zero = V::splat(z[0].token(), V::Element::ZERO);
-        for (z, positive) in z.iter_mut().zip(positive) {
-            *z = positive.select(-*z, *z);
+        z: V,
+        target: V,
+        scale: Scale<V::Element>,
+    ) -> ClassLoss<V> {
+        let c = |constant| V::splat(z.token(), constant);
+        // The exponent bits of 1 reach the sign when they move by two, those of 0 are 0.
+        let sign = (target.to_bits() << 2) & c(-V::Element::ZERO).to_bits();
+        let flipped = |x: V| V::from_bits(x.to_bits() ^ sign);
+        let Logistic { softplus, sigmoid } = logistic::<S, V, RARE>(flipped(z), scale);
+        // A sum of zeros is 0, whereas -0 would show.
+        let gradient = flipped(sigmoid) + c(V::Element::ZERO);
+        ClassLoss {
+            loss: softplus,
+            gradient: if RARE {
+                nan_where_nan(z, gradient)
+            } else {
+                gradient
+            },
         }
-        let nothing = Pair {
-            high: zero,
-            low: zero,
-        };
-        let mut results = [ClassLoss {
-            loss: zero,
-            gradient: nothing,
-        }; N];
-        for (i, logistic) in logistic(z).into_iter().enumerate() {
-            let Pair { high, low } = logistic.sigmoid;
-            results[i] = ClassLoss {
-                loss: logistic.softplus,
-                // 0 - 0 is 0, whereas -0 would show.
-                gradient: Pair {
-                    high: positive[i].select(zero - high, high),
-                    low: positive[i].select(zero - low, low),
-                },
-            };
-        }
-        results
     }
 
     #[inline(always)]
@@ -388,11 +411,12 @@ impl BinaryLoss for FromProbs {
     const CLASSES: bool = false;
 
     #[inline(always)]
-    fn of_classes<S: Simd, V: Vector<S>, const N: usize>(
+    fn of_classes<S: Simd, V: Vector<S>, const RARE: bool>(
         self,
-        _p: [V; N],
-        _positive: [V::Mask; N],
-    ) -> [ClassLoss<V>; N] {
+        _p: V,
+        _target: V,
+        _scale: Scale<V::Element>,
+    ) -> ClassLoss<V> {
         unreachable!("all targets go the general way")
     }
 

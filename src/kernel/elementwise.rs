@@ -10,9 +10,9 @@ use crate::simd::logistic::{sigmoid, softplus};
 /// An element-wise function as a kernel.
 pub(crate) struct Elementwise<F>(pub(crate) F);
 
-/// A function of each lane of some vectors.
+/// A function of each lane of a vector.
 pub(crate) trait VectorFunction: Copy + Sync {
-    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N];
+    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S>;
 }
 
 /// `1 / (1 + e^-x)`.
@@ -29,30 +29,22 @@ pub(crate) struct LogSigmoid;
 
 impl VectorFunction for Sigmoid {
     #[inline(always)]
-    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
         sigmoid(x)
     }
 }
 
 impl VectorFunction for Softplus {
     #[inline(always)]
-    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
         softplus(x)
     }
 }
 
 impl VectorFunction for LogSigmoid {
     #[inline(always)]
-    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
-        let mut x = x;
-        for x in &mut x {
-            *x = -*x;
-        }
-        let mut result = softplus(x);
-        for result in &mut result {
-            *result = -*result;
-        }
-        result
+    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
+        -softplus(-x)
     }
 }
 
@@ -63,7 +55,11 @@ impl<F: VectorFunction, S: Simd, T: Float> VectorMap<S, T, 1> for Elementwise<F>
         [vectors]: [[T::Vector<S>; N]; 1],
         _valid: usize,
     ) -> [T::Vector<S>; N] {
-        self.0.apply::<S, T, N>(vectors)
+        let mut results = vectors;
+        for result in &mut results {
+            *result = self.0.apply::<S, T>(*result);
+        }
+        results
     }
 }
 
@@ -79,6 +75,8 @@ impl<F: VectorFunction, T: Float> RowKernel<T, 1> for Elementwise<F> {
         _scratch: &mut Vec<f64>,
         (): &mut (),
     ) {
-        lane.write::<4, _>(simd, &mut Self(self.0));
+        // One vector of these is long enough to fill the pipelines, and leaves registers for the
+        // constants.
+        lane.write::<1, _>(simd, &mut Self(self.0));
     }
 }

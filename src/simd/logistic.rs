@@ -1,213 +1,317 @@
 //! Sigmoid and softplus: the functions of `e^-|z|`, element by element.
 //!
-//! Both start from the same exponential, whose rounding error is kept, and round once more at the
-//! end. Several vectors come at once, to be told apart by one branch: those that hold only
-//! arguments whose exponential is normal need no care.
+//! All start from `-|z| = n ln(2) + t` and `e^t - 1`. The exponential is rounded only where that
+//! counts little: powers of two are exact, and what is small beside them is added as late as can
+//! be. Arguments whose exponential is normal need no care. The others go the `RARE` way, which
+//! gives ordinary arguments the same bits, so that a vector may hold both.
 
-use fearless_simd::{Select, Simd, SimdMask};
+use fearless_simd::{Select, Simd, SimdFloat, SimdMask};
 
-use super::math::{Pair, format, nan_where_nan, ordered_sum, polynomial, power_of_two};
+use super::math::{format, nan_where_nan, ordered_sum};
 use super::{Vector, inlined_if_short};
 use crate::float::Float;
+use crate::wide::Wide;
 
 /// Both functions of one argument.
 #[derive(Clone, Copy)]
 pub(crate) struct Logistic<V> {
-    /// `log(1 + e^z)`, error below 1.4 ulp.
+    /// `log(1 + e^z)`, error below 1.8 ulp.
     pub(crate) softplus: V,
-    /// `1 / (1 + e^-z)`, to half an ulp.
-    pub(crate) sigmoid: Pair<V>,
+    /// `1 / (1 + e^-z)`, scaled by what was given, error below 2 ulp; anything where `z` is NaN.
+    pub(crate) sigmoid: V,
 }
 
-/// `1 / (1 + e^-z)`, error below 1.5 ulp.
+/// A factor with more digits than the format has.
+#[derive(Clone, Copy)]
+pub(crate) struct Scale<T> {
+    high: T,
+    /// What is missing, as a share of `high`.
+    rest: T,
+}
+
+impl<T: Float> Scale<T> {
+    pub(crate) fn new(scale: Wide) -> Self {
+        let high = T::from_f64(scale.high);
+        let rest = (scale - Wide::new(high.to_f64())).to_f64() / high.to_f64();
+        let rest = T::from_f64(rest);
+        Self { high, rest }
+    }
+}
+
+/// `1 / (1 + e^-z)`, error below 1.8 ulp.
 #[inline(always)]
-pub(crate) fn sigmoid<S: Simd, V: Vector<S>, const N: usize>(mut z: [V; N]) -> [V; N] {
-    if ordinary(&z) {
-        for z in &mut z {
-            *z = sigmoid_of::<S, V, false>(*z);
-        }
+pub(crate) fn sigmoid<S: Simd, V: Vector<S>>(z: V) -> V {
+    if is_ordinary(z).all_true() {
+        inlined_if_short(
+            z.token(),
+            #[inline(always)]
+            || sigmoid_of::<S, V, false>(z),
+        )
     } else {
-        for z in &mut z {
-            *z = sigmoid_of::<S, V, true>(*z);
-        }
+        rare_sigmoid(z)
     }
-    z
 }
 
-/// `log(1 + e^z)`, error below 1.4 ulp.
+#[inline(never)]
+fn rare_sigmoid<S: Simd, V: Vector<S>>(z: V) -> V {
+    z.token().vectorize(
+        #[inline(always)]
+        || sigmoid_of::<S, V, true>(z),
+    )
+}
+
+/// `log(1 + e^z)`, error below 1.8 ulp.
 #[inline(always)]
-pub(crate) fn softplus<S: Simd, V: Vector<S>, const N: usize>(mut z: [V; N]) -> [V; N] {
-    if ordinary(&z) {
-        for z in &mut z {
-            *z = softplus_of::<S, V, false>(*z);
-        }
+pub(crate) fn softplus<S: Simd, V: Vector<S>>(z: V) -> V {
+    if is_ordinary(z).all_true() {
+        inlined_if_short(
+            z.token(),
+            #[inline(always)]
+            || softplus_of::<S, V, false>(z),
+        )
     } else {
-        for z in &mut z {
-            *z = softplus_of::<S, V, true>(*z);
-        }
+        rare_softplus(z)
     }
-    z
 }
 
-/// Softplus and sigmoid.
-#[inline(always)]
-pub(crate) fn logistic<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> [Logistic<V>; N] {
-    let sigmoid = Pair {
-        high: z[0],
-        low: z[0],
-    };
-    let softplus = z[0];
-    let mut results = [Logistic { softplus, sigmoid }; N];
-    if ordinary(&z) {
-        for (result, z) in results.iter_mut().zip(z) {
-            *result = logistic_of::<S, V, false>(z);
-        }
-    } else {
-        for (result, z) in results.iter_mut().zip(z) {
-            *result = logistic_of::<S, V, true>(z);
-        }
-    }
-    results
+#[inline(never)]
+fn rare_softplus<S: Simd, V: Vector<S>>(z: V) -> V {
+    z.token().vectorize(
+        #[inline(always)]
+        || softplus_of::<S, V, true>(z),
+    )
 }
 
-/// Whether `e^-|z|` is a normal number in every lane: no NaN, no infinity, nothing far from 0.
+/// Softplus and sigmoid; the argument is ordinary in every lane, or may be `RARE`.
 #[inline(always)]
-fn ordinary<S: Simd, V: Vector<S>>(z: &[V]) -> bool {
-    let limit = V::splat(z[0].token(), V::Element::from_f64(-format::<S, V>().normal));
-    let mut ordinary = z[0].abs().simd_le(limit);
-    for z in &z[1..] {
-        ordinary &= z.abs().simd_le(limit);
-    }
-    ordinary.all_true()
+pub(crate) fn logistic<S: Simd, V: Vector<S>, const RARE: bool>(
+    z: V,
+    scale: Scale<V::Element>,
+) -> Logistic<V> {
+    inlined_if_short(
+        z.token(),
+        #[inline(always)]
+        || logistic_of::<S, V, RARE>(z, scale),
+    )
+}
+
+/// Where `e^-|z|` and its last bit are normal numbers: no NaN, no infinity, nothing far from 0.
+#[inline(always)]
+pub(crate) fn is_ordinary<S: Simd, V: Vector<S>>(z: V) -> V::Mask {
+    let f = format::<S, V>();
+    let limit = -f.normal - 0.7 * f64::from(f.significand_bits);
+    z.abs()
+        .simd_le(V::splat(z.token(), V::Element::from_f64(limit)))
 }
 
 #[inline(always)]
 fn sigmoid_of<S: Simd, V: Vector<S>, const RARE: bool>(z: V) -> V {
-    inlined_if_short(
-        z.token(),
-        #[inline(always)]
-        || {
-            let simd = z.token();
-            let (zero, one) = (
-                V::splat(simd, V::Element::ZERO),
-                V::splat(simd, V::Element::ONE),
-            );
-            let e = exp_of_minus::<S, V, RARE>(z.abs()).high;
-            let sum = ordered_sum(one, e);
-            let inverse = one / sum.high;
-            let numerator = z.simd_ge(zero).select(one, e);
-            let quotient = numerator * inverse;
-            let rest = (-quotient).fused_mul_add(sum.high, numerator);
-            let rest = (-quotient).fused_mul_add(sum.low, rest);
-            let result = rest.fused_mul_add(inverse, quotient);
-            if RARE {
-                nan_where_nan(z, result)
-            } else {
-                result
-            }
-        },
-    )
-}
-
-#[inline(always)]
-fn softplus_of<S: Simd, V: Vector<S>, const RARE: bool>(z: V) -> V {
-    inlined_if_short(
-        z.token(),
-        #[inline(always)]
-        || softplus_from::<S, V, RARE>(z, exp_of_minus::<S, V, RARE>(z.abs())),
-    )
-}
-
-#[inline(always)]
-fn logistic_of<S: Simd, V: Vector<S>, const RARE: bool>(z: V) -> Logistic<V> {
-    inlined_if_short(
-        z.token(),
-        #[inline(always)]
-        || {
-            let e = exp_of_minus::<S, V, RARE>(z.abs());
-            Logistic {
-                softplus: softplus_from::<S, V, RARE>(z, e),
-                sigmoid: sigmoid_from(z, e),
-            }
-        },
-    )
-}
-
-/// `e^-a` for `a >= 0`, to half an ulp where it is normal; within 1 ulp below. Only what may be
-/// `RARE` may be far from 0.
-#[inline(always)]
-fn exp_of_minus<S: Simd, V: Vector<S>, const RARE: bool>(a: V) -> Pair<V> {
-    let f = format::<S, V>();
-    let simd = a.token();
-    let c = |constant| V::splat(simd, constant);
-    // Rare results are made `lift` powers of two too large, and scaled down in one rounding.
-    let lift = if RARE { f.sum_lift } else { 0.0 };
-    let a = if RARE {
-        a.min(c(V::Element::from_f64(-f.zero)))
-    } else {
-        a
-    };
-    let magic = c(V::Element::from_f64(
-        f.magic.to_f64() + f.exponent_bias.to_f64() + lift,
-    ));
-    let biased = a.fused_mul_add(c(-f.log2_e), magic);
-    let n = biased - magic;
-    let r = n.fused_mul_add(c(-f.ln_2_high), -a);
-    let t = n.fused_mul_add(c(-f.ln_2_low), r);
-    let tail = (polynomial(t, f.exp) * t).fused_mul_add(t, t);
-    let sum = ordered_sum(c(V::Element::ONE), tail);
-    let power = power_of_two(biased);
-    let (mut high, mut low) = (sum.high * power, sum.low * power);
-    if RARE {
-        let back = c(V::Element::from_f64(1.0 / f.sum_lift_factor));
-        (high, low) = (high * back, low * back);
-    }
-    Pair { high, low }
-}
-
-/// `log(1 + e^z)` from `e = e^-|z|`: `max(z, 0) + log1p(e)`.
-///
-/// `log1p(e) = e ln(2) + (e - e^2) g(e)`. Both ends are exact by themselves and the second part is
-/// small, so that its errors are, too.
-#[inline(always)]
-fn softplus_from<S: Simd, V: Vector<S>, const RARE: bool>(z: V, e: Pair<V>) -> V {
-    let f = format::<S, V>();
     let simd = z.token();
-    let c = |constant| V::splat(simd, constant);
-    let linear = e.high * c(f.ln_2_high);
-    let linear_low = e.high.fused_mul_add(c(f.ln_2_high), -linear);
-    let linear_low = e.high.fused_mul_add(c(f.ln_2_low), linear_low);
-    let positive = z.max(c(V::Element::ZERO));
-    let sum = ordered_sum(positive.max(linear), positive.min(linear));
-    let low = sum.low + (linear_low + e.low);
-    let curved = (-e.high).fused_mul_add(e.high, e.high);
-    let result = sum.high + curved.fused_mul_add(polynomial(e.high, f.log1p), low);
+    let one = V::splat(simd, V::Element::ONE);
+    let exponential = Exponential::<S, V, RARE>::of_minus(z.abs());
+    // With e^-|z| = 2^n e^t, sigmoid(-|z|) = 2^n / (1 + 2^n + (e^-t - 1)).
+    let power = exponential.power();
+    let sum = ordered_sum(one, power);
+    let divisor = sum.high + (exp_m1(-exponential.t) + sum.low);
+    let small = exponential.power_over(divisor);
+    // sigmoid(|z|) is 1 less that, which rounds once: it is at least a half.
+    let zero = V::splat(simd, V::Element::ZERO);
+    let negative = zero.to_bits() - (z.to_bits() >> (8 * size_of::<V::Element>() as u32 - 1));
+    let result = (small - V::from_bits(!negative & one.to_bits())).abs();
     if RARE {
-        // There log1p is nothing beside z, and infinity less infinity is NaN.
-        let large = z.simd_gt(c(V::Element::from_f64(-f.zero)));
-        nan_where_nan(z, large.select(z, result))
+        nan_where_nan(z, result)
     } else {
         result
     }
 }
 
-/// `1 / (1 + e^-z)` from `e = e^-|z|`; NaN where `z` is.
 #[inline(always)]
-fn sigmoid_from<S: Simd, V: Vector<S>>(z: V, e: Pair<V>) -> Pair<V> {
+fn softplus_of<S: Simd, V: Vector<S>, const RARE: bool>(z: V) -> V {
+    let exponential = Exponential::<S, V, RARE>::of_minus(z.abs());
+    softplus_from(z, &exponential, exp_m1_of_both(exponential.t).0)
+}
+
+#[inline(always)]
+fn logistic_of<S: Simd, V: Vector<S>, const RARE: bool>(
+    z: V,
+    scale: Scale<V::Element>,
+) -> Logistic<V> {
     let simd = z.token();
-    let (zero, one) = (
-        V::splat(simd, V::Element::ZERO),
-        V::splat(simd, V::Element::ONE),
-    );
-    let sum = ordered_sum(one, e.high);
-    let inverse = one / sum.high;
-    let positive = z.simd_ge(zero);
-    let numerator = positive.select(one, e.high);
-    let high = numerator * inverse;
-    let rest = (-high).fused_mul_add(sum.high, numerator) + positive.select(zero, e.low);
-    let rest = (-high).fused_mul_add(sum.low + e.low, rest);
-    Pair {
-        high,
-        low: rest * inverse,
+    let c = |constant| V::splat(simd, constant);
+    let exponential = Exponential::<S, V, RARE>::of_minus(z.abs());
+    let (tail, opposite_tail) = exp_m1_of_both(exponential.t);
+    let softplus = softplus_from(z, &exponential, tail);
+
+    // sigmoid(|z|) = 1 / (1 + e), sigmoid(-|z|) = 2^n / (1 + 2^n + (e^-t - 1)); the divisors are
+    // the same but for what is small.
+    let power = exponential.power();
+    let sum = ordered_sum(c(V::Element::ONE), power);
+    let negative = z.simd_lt(c(V::Element::ZERO));
+    let small = negative.select(opposite_tail + sum.low, tail.fused_mul_add(power, sum.low));
+    // Scaling the divisor would round it again; it takes what the rounded scale lacks, as
+    // 1 / (1 + rest) is 1 - rest.
+    let small = (sum.high + small).fused_mul_add(c(-scale.rest), small);
+    let divisor = sum.high + small;
+    let high = c(scale.high);
+    let sigmoid = if RARE {
+        let small = exponential.lifted(c(V::Element::ONE)) * high / divisor * exponential.back();
+        negative.select(small, high / divisor)
+    } else {
+        negative.select(power * high, high) / divisor
+    };
+    Logistic { softplus, sigmoid }
+}
+
+/// `log(1 + e^z)` from `e^t - 1`: `max(z, 0) + log1p(e)` with `e = e^-|z|`.
+///
+/// `log1p(e) = e + e^2 g(e)`, and with `e = 2^n v` that is `2^n (1 + [(v - 1) + v e g(e)])`.
+#[inline(always)]
+fn softplus_from<S: Simd, V: Vector<S>, const RARE: bool>(
+    z: V,
+    exponential: &Exponential<S, V, RARE>,
+    tail: V,
+) -> V {
+    let simd = z.token();
+    let one = V::splat(simd, V::Element::ONE);
+    let f = format::<S, V>();
+    let zero = V::splat(simd, V::Element::ZERO);
+    let value = one + tail;
+    let e = exponential.scaled(value);
+    // In powers of what is small, so that the parts of the polynomial are.
+    let centred = e - V::splat(simd, V::Element::HALF);
+    let slope = in_halves(centred, &f.log1p[1..]);
+    let curve = slope.fused_mul_add(centred, V::splat(simd, f.log1p[0]));
+    let curved = (value * e).fused_mul_add(curve, tail);
+    if RARE {
+        let lift = V::splat(simd, V::Element::from_f64(f.sum_lift_factor));
+        let power = exponential.lifted(one);
+        let result = power + curved.fused_mul_add(power, z.max(zero) * lift);
+        // There log1p is nothing beside z, which the lift may make infinite.
+        let large = z.simd_gt(V::splat(simd, V::Element::from_f64(-f.zero)));
+        nan_where_nan(z, large.select(z, result * exponential.back()))
+    } else {
+        let power = exponential.power();
+        power + curved.fused_mul_add(power, z.max(zero))
     }
+}
+
+/// `e^-a` as `2^n e^t`, with `|t| <= ln(2)/2`.
+struct Exponential<S: Simd, V: SimdFloat<S>, const RARE: bool> {
+    n: V,
+    /// `n` where the exponent of a number stands: added to a number's bits it multiplies by `2^n`.
+    exponent: V::Bits,
+    t: V,
+}
+
+impl<S: Simd, V: Vector<S>, const RARE: bool> Exponential<S, V, RARE> {
+    /// For `a >= 0`.
+    #[inline(always)]
+    fn of_minus(a: V) -> Self {
+        let f = format::<S, V>();
+        let simd = a.token();
+        let c = |constant| V::splat(simd, constant);
+        let a = if RARE {
+            a.min(c(V::Element::from_f64(-f.zero)))
+        } else {
+            a
+        };
+        let rounded = a.fused_mul_add(c(-f.log2_e), c(f.magic));
+        let n = rounded - c(f.magic);
+        let r = n.fused_mul_add(c(-f.ln_2_high), -a);
+        Self {
+            n,
+            exponent: rounded.to_bits() << f.significand_bits,
+            t: n.fused_mul_add(c(-f.ln_2_low), r),
+        }
+    }
+
+    /// `2^n`, to be added to something near 1: the smallest normal number will do for what is
+    /// below it.
+    #[inline(always)]
+    fn power(&self) -> V {
+        let f = format::<S, V>();
+        let simd = self.n.token();
+        if RARE {
+            let n = self
+                .n
+                .max(V::splat(simd, V::Element::ONE - f.exponent_bias));
+            let rounded = n + V::splat(simd, f.magic);
+            V::from_bits((rounded.to_bits() << f.significand_bits) + f.one_bits)
+        } else {
+            V::from_bits(self.exponent + f.one_bits)
+        }
+    }
+
+    /// `value * 2^n`, for values near 1. Rare ones are made some powers of two too large, and
+    /// scaled down in one rounding.
+    #[inline(always)]
+    fn scaled(&self, value: V) -> V {
+        if RARE {
+            self.lifted(value) * self.back()
+        } else {
+            V::from_bits(value.to_bits() + self.exponent)
+        }
+    }
+
+    /// `2^n / divisor`.
+    #[inline(always)]
+    fn power_over(&self, divisor: V) -> V {
+        let one = V::splat(divisor.token(), V::Element::ONE);
+        if RARE {
+            self.lifted(one) / divisor * self.back()
+        } else {
+            self.power() / divisor
+        }
+    }
+
+    #[inline(always)]
+    fn lifted(&self, value: V) -> V {
+        let f = format::<S, V>();
+        let simd = value.token();
+        let lift = V::splat(simd, V::Element::from_f64(f.sum_lift_factor)).to_bits();
+        let one = V::splat(simd, V::Element::ONE).to_bits();
+        V::from_bits(value.to_bits() + self.exponent + (lift - one))
+    }
+
+    #[inline(always)]
+    fn back(&self) -> V {
+        let back = 1.0 / format::<S, V>().sum_lift_factor;
+        V::splat(self.n.token(), V::Element::from_f64(back))
+    }
+}
+
+/// `e^t - 1` for `|t| <= ln(2)/2`, error below an eighth of an ulp of 1.
+#[inline(always)]
+fn exp_m1<S: Simd, V: Vector<S>>(t: V) -> V {
+    let curve = in_halves(t, format::<S, V>().exp);
+    curve.fused_mul_add(t * t, t)
+}
+
+/// `e^t - 1` and `e^-t - 1`, as the sum and the difference of their even and odd part.
+#[inline(always)]
+fn exp_m1_of_both<S: Simd, V: Vector<S>>(t: V) -> (V, V) {
+    let coefficients = format::<S, V>().exp;
+    let square = t * t;
+    let even = square * every_second(square, coefficients);
+    let odd = (square * every_second(square, &coefficients[1..])).fused_mul_add(t, t);
+    (even + odd, even - odd)
+}
+
+/// A polynomial as the sum of its even and odd part, which need not wait for each other.
+#[inline(always)]
+fn in_halves<S: Simd, V: Vector<S>>(x: V, coefficients: &[V::Element]) -> V {
+    let square = x * x;
+    let even = every_second(square, coefficients);
+    every_second(square, &coefficients[1..]).fused_mul_add(x, even)
+}
+
+/// The polynomial of every second coefficient, lowest power first.
+#[inline(always)]
+fn every_second<S: Simd, V: Vector<S>>(x: V, coefficients: &[V::Element]) -> V {
+    let last = (coefficients.len() - 1) / 2;
+    let mut sum = V::splat(x.token(), coefficients[2 * last]);
+    for index in (0..last).rev() {
+        sum = sum.fused_mul_add(x, V::splat(x.token(), coefficients[2 * index]));
+    }
+    sum
 }

@@ -13,7 +13,7 @@ use fearless_simd::{Simd, SimdBase};
 use oracle::Real;
 
 use super::level::Instructions;
-use super::logistic;
+use super::logistic::{self, Scale};
 use super::math::{self, Pair, ScaledExp, ShiftedExp};
 use super::{Task, dispatch};
 use crate::float::Float;
@@ -203,8 +203,12 @@ fn single<S: Simd, V: super::Vector<S>>(high: V) -> Pair<V> {
 function!(Exp, |a, b| math::exp_pair(a));
 function!(Log, |a, b| math::log_pair(a));
 function!(Log1p, |a, b| math::log1p_pair(a));
-function!(Sigmoid, |a, b| single(logistic::sigmoid([a.high])[0]));
-function!(Softplus, |a, b| single(logistic::softplus([a.high])[0]));
+function!(Sigmoid, |a, b| single(logistic::sigmoid(a.high)));
+function!(Softplus, |a, b| single(logistic::softplus(a.high)));
+function!(ScaledSigmoid, |a, b| {
+    let scale = Scale::new(Wide::new(1.0).divided_by(Wide::new(3.0)));
+    single(logistic::logistic::<S, _, true>(a.high, scale).sigmoid)
+});
 function!(OverOnePlus, |a, b| single(math::over_one_plus(a, b)));
 
 impl<T: Float> Function<T> for ShiftedExp<T> {
@@ -278,8 +282,10 @@ fn sigmoid_and_softplus<T: Tested>() {
     let wide = spread::<T>(-limit, limit, 6001).chain(spread(-4.0, 4.0, 2001));
     let tiny = every_size::<T>().filter(|z| z.to_f64() < 1.0);
     let numbers = singles(wide.chain(tiny));
-    check("sigmoid", &numbers, Sigmoid, |z, _| z.sigmoid(), 1.5);
-    check("softplus", &numbers, Softplus, |z, _| z.softplus(), 1.4);
+    check("sigmoid", &numbers, Sigmoid, |z, _| z.sigmoid(), 1.8);
+    check("softplus", &numbers, Softplus, |z, _| z.softplus(), 1.8);
+    let third = |z: Real, _| z.sigmoid().over(Real::new(3.0));
+    check("scaled sigmoid", &numbers, ScaledSigmoid, third, 2.0);
 }
 
 fn over_one_plus<T: Tested>() {
