@@ -4,6 +4,7 @@
 mod numbers;
 mod pieces;
 pub(crate) mod run;
+pub(crate) mod team;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tiles;
@@ -15,5 +16,7 @@ pub(crate) use run::PARALLEL;
 pub(crate) use run::{
     ValueKernel, read_blocks, read_rows, read_values, reserved, write_blocks, write_rows,
 };
+#[cfg(feature = "python")]
+pub(crate) use team::{Helpers, with_helpers};
 pub(crate) use tiles::{read_classes, write_classes};
 pub(crate) use view::{Rows, View, ViewMut, check_shape, position};

@@ -3,9 +3,9 @@
 //! A row is cut at fixed places. Threads find the maxima of the pieces, then the sums, then write.
 
 use fearless_simd::Simd;
-use rayon::prelude::*;
 
 use super::run::{GRAIN, PARALLEL};
+use super::team;
 use super::view::Rows;
 use crate::float::Float;
 use crate::kernel::lane::Lane;
@@ -69,18 +69,19 @@ pub(super) unsafe fn run_pieces<T: Float, Kernel: PieceKernel<T>>(
             };
             dispatch(instructions, task);
         };
-        (0..input.len().div_ceil(GRAIN))
-            .into_par_iter()
-            .for_each(write);
+        team::map(input.len().div_ceil(GRAIN), || (), |(), piece| write(piece));
     }
 }
 
 /// The normaliser of a row, from those of its pieces.
 fn normalizer<T: Float>(instructions: Instructions, row: &[T]) -> Normalizer<T> {
-    let maxima: Vec<T> = row
-        .par_chunks(GRAIN)
-        .map(|piece| dispatch(instructions, Max(piece)))
-        .collect();
+    let pieces = row.len().div_ceil(GRAIN);
+    let piece = |index: usize| &row[index * GRAIN..row.len().min((index + 1) * GRAIN)];
+    let maxima = team::map(
+        pieces,
+        || (),
+        |(), index| dispatch(instructions, Max(piece(index))),
+    );
     let max = dispatch(instructions, Max(&maxima));
     let not_finite = || Normalizer::not_finite(row.iter().copied());
     let holds_max = maxima.iter().position(|&piece| piece == max);
@@ -89,22 +90,18 @@ fn normalizer<T: Float>(instructions: Instructions, row: &[T]) -> Normalizer<T> 
     };
     let start = dispatch(instructions, FindStart(max));
     let sum = |without: Option<usize>| {
-        let sums: Vec<Wide> = row
-            .par_chunks(GRAIN)
-            .enumerate()
-            .map(|(index, piece)| {
-                let (start, others) = (&start, without);
-                let without = others.map(|top| top == index);
-                dispatch(
-                    instructions,
-                    Sum {
-                        piece,
-                        without,
-                        start,
-                    },
-                )
-            })
-            .collect();
+        let sums = team::map(
+            pieces,
+            || (),
+            |(), index| {
+                let sum = Sum {
+                    piece: piece(index),
+                    without: without.map(|top| top == index),
+                    start: &start,
+                };
+                dispatch(instructions, sum)
+            },
+        );
         sums.into_iter().fold(Wide::ZERO, |sum, piece| sum + piece)
     };
     let again = || sum(Some(top));

@@ -4,8 +4,8 @@
 //! number of threads never shows in a result.
 
 use fearless_simd::Simd;
-use rayon::prelude::*;
 
+use super::team;
 use super::view::{Rows, View, ViewMut, blocks};
 use crate::error::{Error, Result};
 use crate::float::Float;
@@ -186,11 +186,9 @@ pub(super) fn run_grains<T: Send, Total: Send>(
     merge: impl FnMut(Total),
 ) -> Result<()> {
     if grains > 1 && elements >= PARALLEL {
-        let mut totals = reserved(grains)?;
-        (0..grains)
-            .into_par_iter()
-            .map_init(Scratch::default, |scratch, index| grain(index, scratch))
-            .collect_into_vec(&mut totals);
+        let totals = team::map(grains, Scratch::default, |scratch, index| {
+            grain(index, scratch)
+        });
         totals.into_iter().for_each(merge);
     } else {
         let mut scratch = Scratch::default();

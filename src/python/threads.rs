@@ -10,6 +10,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::lanes::{Helpers, with_helpers};
+
 /// A pool and the process that built it.
 struct Pool {
     process: u32,
@@ -32,15 +34,19 @@ fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn pool() -> PyResult<Arc<ThreadPool>> {
+/// The threads beside the calling one.
+fn helpers() -> PyResult<Helpers> {
     let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
-    let threads = state.wanted.unwrap_or_else(default_threads);
+    let threads = state.wanted.unwrap_or_else(default_threads) - 1;
+    if threads == 0 {
+        return Ok(Helpers::Nobody);
+    }
     let process = std::process::id();
     if let Some(pool) = state.pool.take() {
         if pool.process == process && pool.threads == threads {
             let handle = Arc::clone(&pool.handle);
             state.pool = Some(pool);
-            return Ok(handle);
+            return Ok(Helpers::Pool(handle));
         }
         if pool.process != process {
             // Its threads stayed with the parent: waiting for them to end would never end.
@@ -62,11 +68,11 @@ fn pool() -> PyResult<Arc<ThreadPool>> {
         threads,
         handle: Arc::clone(&pool),
     });
-    Ok(pool)
+    Ok(Helpers::Pool(pool))
 }
 
-/// Runs work on this many elements: on the calling thread if they are few, else in the pool and
-/// without the interpreter's lock.
+/// Runs work on this many elements: on the calling thread alone if they are few, else with the pool
+/// and without the interpreter's lock.
 pub(super) fn run<R: Send>(
     py: Python<'_>,
     elements: usize,
@@ -75,8 +81,8 @@ pub(super) fn run<R: Send>(
     if elements < crate::lanes::PARALLEL {
         return Ok(work()?);
     }
-    let pool = pool()?;
-    Ok(py.detach(|| pool.install(work))?)
+    let helpers = helpers()?;
+    Ok(py.detach(|| with_helpers(helpers, work))?)
 }
 
 #[doc = include_str!("docs/set_num_threads.rst")]
