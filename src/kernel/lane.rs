@@ -262,20 +262,6 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         self.each::<S, true, N>(simd, function);
     }
 
-    /// Replaces the output by a function of it, `N` vectors at a time.
-    #[inline(always)]
-    pub(crate) fn rewrite<const N: usize, S: Simd>(
-        &mut self,
-        simd: S,
-        function: &mut impl VectorMap<S, T, 1>,
-    ) {
-        let output = self.output();
-        let (input, len) = (output.as_ptr(), output.len());
-        // SAFETY: the output is both input and output, and `self` stays mutably borrowed.
-        let mut lane = unsafe { Lane::new([input], output.as_mut_ptr(), len) };
-        lane.write::<N, S>(simd, function);
-    }
-
     /// Calls a function for the inputs, vector by vector, for what it keeps.
     #[inline(always)]
     pub(crate) fn read<S: Simd>(&mut self, simd: S, function: &mut impl VectorMap<S, T, K>) {

@@ -1,9 +1,9 @@
 //! The edges of lanes: every length about a few vectors, unaligned starts, in place, and nothing
 //! written past the end.
 
-use fearless_simd::{Simd, SimdBase};
+use fearless_simd::{ExtractToken, Simd, SimdBase, SimdMask};
 
-use super::lane::{Lane, VectorMap};
+use super::lane::{Lane, MaskOf, RowMap, VectorMap};
 use crate::float::Float;
 use crate::simd::level::Instructions;
 use crate::simd::{Task, dispatch};
@@ -22,7 +22,7 @@ impl<S: Simd, T: Float> VectorMap<S, T, 1> for Mix {
         valid: usize,
     ) -> [T::Vector<S>; N] {
         self.valid += valid;
-        a.map(|a| a + a + T::Vector::<S>::splat(fearless_simd::ExtractToken::token(&a), T::ONE))
+        a.map(|a| a + a + T::Vector::<S>::splat(a.token(), T::ONE))
     }
 }
 
@@ -41,6 +41,21 @@ impl<S: Simd, T: Float> VectorMap<S, T, 2> for Mix {
     }
 }
 
+/// `2a + 1` of a row; counts the elements that are new.
+impl<S: Simd, T: Float> RowMap<S, T> for Mix {
+    const FILL: T = T::ZERO;
+
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        x: [T::Vector<S>; N],
+        new: Option<MaskOf<S, T::Vector<S>>>,
+    ) -> [T::Vector<S>; N] {
+        self.valid += new.map_or(N * T::LANES, |new| new.to_bitmask().count_ones() as usize);
+        x.map(|x| x + x + T::Vector::<S>::splat(x.token(), T::ONE))
+    }
+}
+
 /// What is done with a lane; gives how many elements the function was told are valid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Action {
@@ -48,7 +63,8 @@ enum Action {
     Write4,
     Read,
     Copy,
-    CopyAndRewrite4,
+    WriteRow,
+    CopyAndRewriteRow,
 }
 
 struct Act<'a, 'b, T, const K: usize>(Action, &'a mut Lane<'b, T, K>);
@@ -85,9 +101,10 @@ macro_rules! mixes {
                     Action::Write4 => lane.write::<4, S>(simd, &mut mix),
                     Action::Read => lane.read(simd, &mut mix),
                     Action::Copy => lane.copy_input(),
-                    Action::CopyAndRewrite4 => {
+                    Action::WriteRow => lane.write_row(simd, 0, &mut mix),
+                    Action::CopyAndRewriteRow => {
                         lane.copy_input();
-                        lane.rewrite::<4, S>(simd, &mut mix);
+                        lane.rewrite_row(simd, 0, &mut mix);
                     }
                 }
                 mix.valid
@@ -160,7 +177,7 @@ fn act<T: Float, const K: usize>(
             match action {
                 Action::Read => before(i),
                 Action::Copy => a,
-                Action::CopyAndRewrite4 => 2.0 * a + 1.0,
+                Action::WriteRow | Action::CopyAndRewriteRow => 2.0 * a + 1.0,
                 _ if K == 1 => 2.0 * a + 1.0,
                 _ => 2.0 * a + row(1, place),
             }
@@ -175,7 +192,8 @@ fn edges<T: Float>() {
         Action::Write4,
         Action::Read,
         Action::Copy,
-        Action::CopyAndRewrite4,
+        Action::WriteRow,
+        Action::CopyAndRewriteRow,
     ];
     for level in Instructions::available() {
         for action in actions {

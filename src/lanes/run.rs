@@ -186,7 +186,8 @@ pub(super) fn run_grains<T: Send, Total: Send>(
     merge: impl FnMut(Total),
 ) -> Result<()> {
     if grains > 1 && elements >= PARALLEL {
-        let totals = team::map(grains, Scratch::default, |scratch, index| {
+        let room = reserved(grains)?;
+        let totals = team::map_in(room, grains, Scratch::default, |scratch, index| {
             grain(index, scratch)
         });
         totals.into_iter().for_each(merge);

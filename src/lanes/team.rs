@@ -56,8 +56,18 @@ pub(super) fn map<State, R: Send>(
     state: impl Fn() -> State + Sync,
     task: impl Fn(&mut State, usize) -> R + Sync,
 ) -> Vec<R> {
+    map_in(Vec::with_capacity(count), count, state, task)
+}
+
+/// [`map`] with room for the numbered results.
+pub(super) fn map_in<State, R: Send>(
+    room: Vec<(usize, R)>,
+    count: usize,
+    state: impl Fn() -> State + Sync,
+    task: impl Fn(&mut State, usize) -> R + Sync,
+) -> Vec<R> {
     let next = AtomicUsize::new(0);
-    let results = Mutex::new(Vec::with_capacity(count));
+    let results = Mutex::new(room);
     let work = || {
         let mut first = next.fetch_add(1, Ordering::Relaxed);
         if first >= count {

@@ -1,6 +1,6 @@
 //! Sums of vectors that are wider than the data, in a fixed order of lanes.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
 use super::Vector;
 use super::math::{Pair, ordered_sum, two_sum};
@@ -299,20 +299,4 @@ pub(crate) fn partial<S: Simd, T: Float>(simd: S, elements: &[T], fill: T) -> T:
     let mut vector = T::Vector::<S>::splat(simd, fill);
     vector.as_mut_slice()[..elements.len()].copy_from_slice(elements);
     vector
-}
-
-/// The first place of a value in a row.
-#[inline(always)]
-pub(crate) fn position<S: Simd, T: Float>(simd: S, row: &[T], value: T) -> Option<usize> {
-    let wanted = T::Vector::<S>::splat(simd, value);
-    let mut chunks = row.chunks_exact(T::LANES);
-    for (index, chunk) in (&mut chunks).enumerate() {
-        let found = T::Vector::<S>::from_slice(simd, chunk).simd_eq(wanted);
-        if found.any_true() {
-            return Some(index * T::LANES + found.to_bitmask().trailing_zeros() as usize);
-        }
-    }
-    let rest = chunks.remainder();
-    let start = row.len() - rest.len();
-    rest.iter().position(|&x| x == value).map(|i| start + i)
 }

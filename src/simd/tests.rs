@@ -8,6 +8,7 @@
 
 mod oracle;
 mod reductions;
+mod transposition;
 
 use fearless_simd::{Simd, SimdBase};
 use oracle::Real;
@@ -222,7 +223,7 @@ impl<T: Float> Function<T> for ShiftedExp<T> {
 impl<T: Float> Function<T> for ScaledExp<T> {
     #[inline(always)]
     fn apply<S: Simd>(self, a: Pair<T::Vector<S>>, _: Pair<T::Vector<S>>) -> Pair<T::Vector<S>> {
-        single(ScaledExp::apply(&self, a.high))
+        single(self.or_nothing(a.high))
     }
 }
 
@@ -343,7 +344,7 @@ fn scaled_exp<T: Tested>() {
     for max in MAXIMA.map(T::from_f64) {
         let (offset, rest) = offset_and_rest(max);
         let exponent = (rest * std::f64::consts::LOG2_E).round_ties_even();
-        let function = ScaledExp::new(max, offset, exponent);
+        let function = ScaledExp::new(offset, rest, exponent);
         let lowest = max.to_f64() + f.negligible;
         let row = singles(spread::<T>(lowest, max.to_f64(), 3001));
         let oracle = |x: Real, _| {
