@@ -335,14 +335,20 @@ impl<'py, T: Element> Output<'py, T> {
         &self,
         input: Bound<'py, PyArrayDyn<U>>,
     ) -> PyResult<Bound<'py, PyArrayDyn<U>>> {
-        if !self.given || self.copy_to.is_some() || !overlap(&input, &self.array) {
-            return Ok(input);
-        }
         let same = size_of::<T>() == size_of::<U>()
             && input.data().cast::<u8>() == self.array.data().cast::<u8>()
             && input.shape() == self.array.shape()
             && input.strides() == self.array.strides();
-        if same {
+        if same { Ok(input) } else { self.apart(input) }
+    }
+
+    /// An input that is read again after some of the output has been written: itself, or a copy if
+    /// the two share memory in any way.
+    pub(super) fn apart<U: Element>(
+        &self,
+        input: Bound<'py, PyArrayDyn<U>>,
+    ) -> PyResult<Bound<'py, PyArrayDyn<U>>> {
+        if !self.given || self.copy_to.is_some() || !overlap(&input, &self.array) {
             Ok(input)
         } else {
             copy_as(input.as_any())

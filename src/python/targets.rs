@@ -113,7 +113,7 @@ fn soft_array<'py, T: Element>(
     ) -> PyResult<Box<dyn SoftArray + 'py>> {
         let array = array::cast::<P>(array)?;
         let array = match output {
-            Some(output) => output.separate(array)?,
+            Some(output) => output.apart(array)?,
             None => array,
         };
         Ok(Box::new(Soft { array, dtype }))
