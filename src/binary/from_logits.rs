@@ -44,9 +44,9 @@ use crate::loss::{Loss, Reduction};
 ///
 /// # Errors
 ///
-/// - [`Shape`](Error::Shape) if the targets have another shape than the logits.
-/// - [`Broadcast`](Error::Broadcast) if a weight does not broadcast to the logits.
-/// - [`NotAProbability`](Error::NotAProbability) if a target is outside [0, 1].
+/// - [`Shape`](crate::Error::Shape) if the targets have another shape than the logits.
+/// - [`Broadcast`](crate::Error::Broadcast) if a weight does not broadcast to the logits.
+/// - [`NotAProbability`](crate::Error::NotAProbability) if a target is outside [0, 1].
 ///
 /// # Examples
 ///
@@ -73,7 +73,7 @@ use crate::loss::{Loss, Reduction};
 ///
 /// # See also
 ///
-/// [`BinaryCrossEntropy`], from probabilities; [`CrossEntropy`](crate::CrossEntropy), for classes
+/// [`BinaryCrossEntropy`](crate::BinaryCrossEntropy), from probabilities; [`CrossEntropy`](crate::CrossEntropy), for classes
 /// that exclude each other.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.2.

@@ -19,7 +19,7 @@ use crate::loss::{Loss, Reduction, check_eps};
 /// ```
 ///
 /// The gradient is 0 where `eps` has clipped the probability. [`Reduction::Mean`] divides the sum
-/// by the number of elements. To train, use [`BinaryCrossEntropyWithLogits`]: it keeps what the
+/// by the number of elements. To train, use [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits): it keeps what the
 /// probabilities have rounded away.
 ///
 /// Targets are values in [0, 1], in the shape of the probabilities; they do not broadcast, the
@@ -44,11 +44,11 @@ use crate::loss::{Loss, Reduction, check_eps};
 ///
 /// # Errors
 ///
-/// - [`Shape`](Error::Shape) if the targets have another shape than the probabilities.
-/// - [`Broadcast`](Error::Broadcast) if the weight does not broadcast to the probabilities.
-/// - [`NotAProbability`](Error::NotAProbability) if a target is outside [0, 1], or a probability is
+/// - [`Shape`](crate::Error::Shape) if the targets have another shape than the probabilities.
+/// - [`Broadcast`](crate::Error::Broadcast) if the weight does not broadcast to the probabilities.
+/// - [`NotAProbability`](crate::Error::NotAProbability) if a target is outside [0, 1], or a probability is
 ///   NaN or outside [0, 1] by more than `eps`.
-/// - [`Option`](Error::Option) if `eps` is outside [0, 0.5).
+/// - [`Option`](crate::Error::Option) if `eps` is outside [0, 0.5).
 ///
 /// # Examples
 ///
@@ -74,7 +74,7 @@ use crate::loss::{Loss, Reduction, check_eps};
 ///
 /// # See also
 ///
-/// [`BinaryCrossEntropyWithLogits`], from logits;
+/// [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits), from logits;
 /// [`CategoricalCrossEntropy`](crate::CategoricalCrossEntropy), for more than two classes.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.2.
