@@ -110,3 +110,24 @@ def test_an_impossible_class_gets_exactly_nothing(
     )
     assert loss == 0
     assert (grad == 0).all()
+
+
+# With a coefficient it costs infinitely much, and its gradient is that of the target alone.
+@pytest.mark.parametrize("classes", [17, 200, 2**14 + 1])
+@pytest.mark.parametrize("weight", [1.0, 1e30, 1e-30])
+def test_an_impossible_class_has_the_gradient_of_its_target(
+    classes: int, weight: float, dtype: Float
+) -> None:
+    x = np.zeros((9, classes), dtype)
+    x[:, 1:] = -np.inf
+    weights = np.full(9, weight)
+    loss, grad = logitkit.cross_entropy_and_grad(
+        x, np.zeros(9, np.int64), sample_weight=weights, label_smoothing=0.5, reduction="sum"
+    )
+    assert loss == np.inf
+    want = np.full((9, classes - 1), -weight * (0.5 / classes))
+    check(grad[:, 1:].copy(), want.reshape(-1).tolist(), dtype, float64=PLAIN)
+    soft = np.full((9, classes), 0.5 / classes, dtype)
+    loss, grad = logitkit.cross_entropy_and_grad(x, soft, sample_weight=weights, reduction="sum")
+    assert loss == np.inf
+    check(grad[:, 1:].copy(), (-weight * soft[:, 1:].astype(float)).reshape(-1).tolist(), dtype)

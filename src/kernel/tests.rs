@@ -1,17 +1,19 @@
 //! The edges of lanes: every length about a few vectors, unaligned starts, in place, and nothing
 //! written past the end.
 
-use fearless_simd::{ExtractToken, Simd, SimdBase, SimdMask};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask};
 
-use super::lane::{Lane, MaskOf, RowMap, VectorMap};
+use super::lane::{Lane, MaskOf, RowMap, VectorMap, read_row};
 use crate::float::Float;
 use crate::simd::level::Instructions;
 use crate::simd::{Task, dispatch};
 
-/// `2a + b + 1` of the inputs; keeps how many elements it was told are valid.
+/// `2a + b + 1` of the inputs; keeps how many elements it was told are valid, and as a function of a
+/// row what those add up to.
 #[derive(Default)]
 struct Mix {
     valid: usize,
+    sum: f64,
 }
 
 impl<S: Simd, T: Float> VectorMap<S, T, 1> for Mix {
@@ -41,7 +43,7 @@ impl<S: Simd, T: Float> VectorMap<S, T, 2> for Mix {
     }
 }
 
-/// `2a + 1` of a row; counts the elements that are new.
+/// `2a + 1` of a row.
 impl<S: Simd, T: Float> RowMap<S, T> for Mix {
     const FILL: T = T::ZERO;
 
@@ -52,17 +54,23 @@ impl<S: Simd, T: Float> RowMap<S, T> for Mix {
         new: Option<MaskOf<S, T::Vector<S>>>,
     ) -> [T::Vector<S>; N] {
         self.valid += new.map_or(N * T::LANES, |new| new.to_bitmask().count_ones() as usize);
+        for x in x {
+            let nothing = T::Vector::<S>::splat(x.token(), T::ZERO);
+            let counted = new.map_or(x, |new| new.select(x, nothing));
+            self.sum += counted.as_slice().iter().map(|x| x.to_f64()).sum::<f64>();
+        }
         x.map(|x| x + x + T::Vector::<S>::splat(x.token(), T::ONE))
     }
 }
 
-/// What is done with a lane; gives how many elements the function was told are valid.
+/// What is done with a lane; gives what the function kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Action {
     Write1,
     Write4,
     Read,
     Copy,
+    ReadRow,
     WriteRow,
     CopyAndRewriteRow,
 }
@@ -73,41 +81,38 @@ impl<T: Float, const K: usize> Task for Act<'_, '_, T, K>
 where
     Mix: Mixes<K>,
 {
-    type Output = usize;
+    type Output = Mix;
 
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> usize {
+    fn run<S: Simd>(self, simd: S) -> Mix {
         Mix::act(simd, self.0, self.1)
     }
 }
 
 /// `Mix` as a function of `K` inputs.
 trait Mixes<const K: usize> {
-    fn act<S: Simd, T: Float>(simd: S, action: Action, lane: &mut Lane<'_, T, K>) -> usize;
+    fn act<S: Simd, T: Float>(simd: S, action: Action, lane: &mut Lane<'_, T, K>) -> Mix;
 }
 
 macro_rules! mixes {
     ($k:literal) => {
         impl Mixes<$k> for Mix {
             #[inline(always)]
-            fn act<S: Simd, T: Float>(
-                simd: S,
-                action: Action,
-                lane: &mut Lane<'_, T, $k>,
-            ) -> usize {
+            fn act<S: Simd, T: Float>(simd: S, action: Action, lane: &mut Lane<'_, T, $k>) -> Mix {
                 let mut mix = Mix::default();
                 match action {
                     Action::Write1 => lane.write::<1, S>(simd, &mut mix),
                     Action::Write4 => lane.write::<4, S>(simd, &mut mix),
                     Action::Read => lane.read(simd, &mut mix),
                     Action::Copy => lane.copy_input(),
+                    Action::ReadRow => read_row(simd, lane.input(), 0, &mut mix),
                     Action::WriteRow => lane.write_row(simd, 0, &mut mix),
                     Action::CopyAndRewriteRow => {
                         lane.copy_input();
                         lane.rewrite_row(simd, 0, &mut mix);
                     }
                 }
-                mix.valid
+                mix
             }
         }
     };
@@ -159,12 +164,16 @@ fn act<T: Float, const K: usize>(
     for k in 0..K {
         assert_eq!(lane.nth_input(k).len(), len, "{case}");
     }
-    let valid = dispatch(level, Act(action, &mut lane));
-    assert_eq!(
-        valid,
-        if action == Action::Copy { 0 } else { len },
-        "{case}"
-    );
+    let kept = dispatch(level, Act(action, &mut lane));
+    let valid = if action == Action::Copy { 0 } else { len };
+    assert_eq!(kept.valid, valid, "{case}");
+    let sum = match action {
+        Action::ReadRow | Action::WriteRow | Action::CopyAndRewriteRow => {
+            (0..len).map(|i| row(0, i)).sum()
+        }
+        _ => 0.0,
+    };
+    assert_eq!(kept.sum, sum, "{case}");
 
     let before = |i: usize| in_place.map_or(GUARD, |k| [1.0, -3.5][k] * (i + 1) as f64);
     let written = in_place.map_or(&output, |k| &inputs[k]);
@@ -175,7 +184,7 @@ fn act<T: Float, const K: usize>(
         } else {
             let a = row(0, place);
             match action {
-                Action::Read => before(i),
+                Action::Read | Action::ReadRow => before(i),
                 Action::Copy => a,
                 Action::WriteRow | Action::CopyAndRewriteRow => 2.0 * a + 1.0,
                 _ if K == 1 => 2.0 * a + 1.0,
@@ -192,6 +201,7 @@ fn edges<T: Float>() {
         Action::Write4,
         Action::Read,
         Action::Copy,
+        Action::ReadRow,
         Action::WriteRow,
         Action::CopyAndRewriteRow,
     ];

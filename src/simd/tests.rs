@@ -6,6 +6,7 @@
     reason = "the type of a closure is its signature"
 )]
 
+mod numbers;
 mod oracle;
 mod reductions;
 mod transposition;
