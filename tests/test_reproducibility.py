@@ -81,10 +81,10 @@ def call(level: str | None, code: str) -> subprocess.CompletedProcess[str]:
 
 
 def available() -> list[str]:
-    """Name the instruction sets of this machine, the portable fallback first."""
+    """Name the instruction sets of this machine, lowest first."""
     best = call(None, "print(logitkit.simd_level())").stdout.strip()
     assert best in LEVELS
-    return ["fallback", "neon"] if best == "neon" else [*LEVELS[: LEVELS.index(best) + 1]]
+    return ["neon"] if best == "neon" else [*LEVELS[: LEVELS.index(best) + 1]]
 
 
 # Instruction sets

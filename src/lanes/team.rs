@@ -83,7 +83,13 @@ pub(super) fn map_in<State, R: Send>(
     };
     share(count.saturating_sub(1), &work);
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    results.sort_unstable_by_key(|&(index, _)| index);
+    // Each number is there once, so every exchange brings one result to its place.
+    for place in 0..results.len() {
+        while results[place].0 != place {
+            let right = results[place].0;
+            results.swap(place, right);
+        }
+    }
     results.into_iter().map(|(_, result)| result).collect()
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use fearless_simd::{Fallback, Level, Simd};
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+use fearless_simd::Fallback;
+use fearless_simd::{Level, Simd};
 
 use crate::error::{Error, Result};
 
@@ -32,7 +34,7 @@ impl Instructions {
     pub(crate) fn named(name: &str) -> Option<Self> {
         let best = Level::new();
         let level = match name {
-            "fallback" => Some(Level::fallback()),
+            "fallback" => Some(lowest()),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
             "sse4.2" => best.as_sse4_2().map(Simd::level),
             #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -48,7 +50,11 @@ impl Instructions {
 
     /// All that the machine has, lowest first.
     pub(crate) fn available() -> impl Iterator<Item = Self> {
-        NAMES.into_iter().filter_map(Self::named)
+        let levels = NAMES
+            .into_iter()
+            .filter_map(|name| Self::named(name).map(|level| (name, level)));
+        // Where vectors are the least that there is, `fallback` is another name of them.
+        levels.filter_map(|(name, level)| (level.name() == name).then_some(level))
     }
 
     /// The name under which `LOGITKIT_SIMD` knows it.
@@ -67,8 +73,19 @@ impl Instructions {
     }
 }
 
-/// Runs a task with an instruction set. Levels below SSE4.2 share the portable code.
-#[inline]
+/// What every machine of this architecture has.
+fn lowest() -> Level {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if let Some(sse2) = Level::new().as_sse2() {
+        return sse2.level();
+    }
+    Level::baseline()
+}
+
+/// Runs a task with an instruction set.
+///
+/// Never inlined, so that a task is compiled once for each level and not at every call.
+#[inline(never)]
 pub(crate) fn dispatch<T: Task>(instructions: Instructions, task: T) -> T::Output {
     match instructions.0 {
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -77,9 +94,15 @@ pub(crate) fn dispatch<T: Task>(instructions: Instructions, task: T) -> T::Outpu
         Level::Avx2(simd) => vectorized(simd, task),
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
         Level::Sse4_2(simd) => vectorized(simd, task),
+        #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+        Level::Sse2(simd) => vectorized(simd, task),
         #[cfg(target_arch = "aarch64")]
         Level::Neon(simd) => vectorized(simd, task),
+        // Scalar code takes minutes to compile: only where there may be machines without vectors.
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         _ => vectorized(Fallback::new(), task),
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        _ => unreachable!("every machine of this architecture has the vectors named above"),
     }
 }
 

@@ -72,7 +72,7 @@ fn max_keeps_second_nan<S: Simd>(simd: S) -> bool {
     match simd.level() {
         // Of two numbers that do not compare, these give the second.
         #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-        Level::Avx512(_) | Level::Avx2(_) | Level::Sse4_2(_) => true,
+        Level::Avx512(_) | Level::Avx2(_) | Level::Sse4_2(_) | Level::Sse2(_) => true,
         // This one gives NaN for any NaN.
         #[cfg(target_arch = "aarch64")]
         Level::Neon(_) => true,

@@ -84,7 +84,7 @@ impl<T: Float, F: Function<T>> Task for Apply<'_, T, F> {
 /// The results of a function, which are the same bits for all instruction sets.
 fn results<T: Tested>(arguments: &[Arguments<T>], function: impl Function<T>) -> Vec<[T; 2]> {
     let mut levels = Instructions::available();
-    let first = levels.next().expect("the fallback is always there");
+    let first = levels.next().expect("there is always one");
     let expected = dispatch(first, Apply(arguments, function));
     for level in levels {
         let given = dispatch(level, Apply(arguments, function));

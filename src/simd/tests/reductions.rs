@@ -12,7 +12,7 @@ use crate::wide::Wide;
 /// What a task gives at every level of the machine, which is the same.
 fn at_all_levels<Q: Task<Output: PartialEq + std::fmt::Debug>>(task: impl Fn() -> Q) -> Q::Output {
     let mut outputs = Instructions::available().map(|level| dispatch(level, task()));
-    let first = outputs.next().expect("the fallback is always there");
+    let first = outputs.next().expect("there is always one");
     outputs.for_each(|output| assert_eq!(output, first));
     first
 }
