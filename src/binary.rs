@@ -54,6 +54,22 @@ fn broadcast<'a, T: Float>(
     ]))
 }
 
+/// A binary loss, and its gradient if there is a place for it. Weights are those of the elements
+/// and of the positive class.
+pub(crate) fn binary_loss<'a, T: Float, L: CheckedBinaryLoss>(
+    loss: L,
+    [scores, targets]: [&View<'a, T>; 2],
+    weights: [Option<View<'a, T>>; 2],
+    reduction: Reduction,
+    gradient: Option<&ViewMut<'_, T>>,
+) -> Result<Loss<T>> {
+    let call = BinaryCall::new(loss, scores, targets, weights, reduction)?;
+    match gradient {
+        None => call.loss(),
+        Some(gradient) => call.loss_and_grad(gradient),
+    }
+}
+
 /// A binary loss with its arguments checked, ready to be computed.
 pub(crate) struct BinaryCall<'a, T, L> {
     inputs: [View<'a, T>; 2],

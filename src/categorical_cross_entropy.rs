@@ -3,6 +3,7 @@
 use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
 use crate::coefficients::ClassOptions;
+use crate::compiled::ClassLosses;
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::probs_loss::ProbsLoss;
@@ -182,6 +183,10 @@ impl<'a> CategoricalCrossEntropy<'a> {
 }
 
 impl<T: Float> CheckedLoss<T> for ProbsLoss {
+    fn compiled() -> ClassLosses<T, Self> {
+        T::compiled().categorical_cross_entropy
+    }
+
     fn check(&self) -> Result<()> {
         check_eps(self.eps)
     }

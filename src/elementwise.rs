@@ -2,9 +2,10 @@
 
 use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 
+use crate::compiled::MapElements;
 use crate::error::Result;
 use crate::float::Float;
-use crate::kernel::elementwise::{Elementwise, LogSigmoid, Sigmoid, Softplus, VectorFunction};
+use crate::kernel::elementwise::{Elementwise, VectorFunction};
 use crate::lanes::{View, ViewMut, write_blocks};
 
 /// Turns binary logits into probabilities, element by element.
@@ -53,7 +54,7 @@ use crate::lanes::{View, ViewMut, write_blocks};
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
 pub fn sigmoid<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, Sigmoid)
+    mapped(logits, T::compiled().sigmoid)
 }
 
 /// [`sigmoid`] written to `out`, an array of the same shape.
@@ -66,7 +67,7 @@ pub fn sigmoid_into<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    map_elements(&logits.into(), &out.into(), Sigmoid)
+    (T::compiled().sigmoid)(&logits.into(), &out.into())
 }
 
 /// [`sigmoid`] in place: the logits are replaced by the result.
@@ -75,7 +76,7 @@ pub fn sigmoid_into<T: Float, D: Dimension>(
 ///
 /// Those of [`sigmoid`]. Nothing has been written then.
 pub fn sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, Sigmoid)
+    map_in_place(logits, T::compiled().sigmoid)
 }
 
 /// The logarithm of the [`sigmoid`], element by element.
@@ -123,7 +124,7 @@ pub fn sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) 
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
 pub fn log_sigmoid<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, LogSigmoid)
+    mapped(logits, T::compiled().log_sigmoid)
 }
 
 /// [`log_sigmoid`] written to `out`, an array of the same shape.
@@ -136,7 +137,7 @@ pub fn log_sigmoid_into<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    map_elements(&logits.into(), &out.into(), LogSigmoid)
+    (T::compiled().log_sigmoid)(&logits.into(), &out.into())
 }
 
 /// [`log_sigmoid`] in place: the logits are replaced by the result.
@@ -145,7 +146,7 @@ pub fn log_sigmoid_into<T: Float, D: Dimension>(
 ///
 /// Those of [`log_sigmoid`]. Nothing has been written then.
 pub fn log_sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, LogSigmoid)
+    map_in_place(logits, T::compiled().log_sigmoid)
 }
 
 /// The smooth positive part, element by element.
@@ -193,7 +194,7 @@ pub fn log_sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, 
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
 pub fn softplus<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, Softplus)
+    mapped(logits, T::compiled().softplus)
 }
 
 /// [`softplus`] written to `out`, an array of the same shape.
@@ -206,7 +207,7 @@ pub fn softplus_into<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    map_elements(&logits.into(), &out.into(), Softplus)
+    (T::compiled().softplus)(&logits.into(), &out.into())
 }
 
 /// [`softplus`] in place: the logits are replaced by the result.
@@ -215,24 +216,24 @@ pub fn softplus_into<T: Float, D: Dimension>(
 ///
 /// Those of [`softplus`]. Nothing has been written then.
 pub fn softplus_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, Softplus)
+    map_in_place(logits, T::compiled().softplus)
 }
 
 fn mapped<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
-    function: impl VectorFunction,
+    function: MapElements<T>,
 ) -> Result<Array<T, D>> {
     let mut out = Array::from_elem(logits.raw_dim(), T::ZERO);
-    map_elements(&logits.into(), &out.view_mut().into(), function)?;
+    function(&logits.into(), &out.view_mut().into())?;
     Ok(out)
 }
 
 fn map_in_place<T: Float, D: Dimension>(
     logits: ArrayViewMut<'_, T, D>,
-    function: impl VectorFunction,
+    function: MapElements<T>,
 ) -> Result<()> {
     let out = ViewMut::from(logits);
-    map_elements(&out.as_input(), &out, function)
+    function(&out.as_input(), &out)
 }
 
 /// A function of elements: checked and run.

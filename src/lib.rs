@@ -49,9 +49,20 @@
 //! # Instruction set
 //!
 //! It is the best that the machine offers. The environment variable `LOGITKIT_SIMD` (`fallback`,
-//! `sse4.2`, `avx2`, `avx512`, `neon`) caps it, for tests and comparisons. It is read once; a level
+//! `sse4.2`, `avx2`, `avx512`, `neon`) caps it, for tests and comparisons; `fallback` is what every
+//! machine of the architecture has: SSE2 on x86-64, NEON on ARM, else none. It is read once; a level
 //! that the machine lacks, or an unknown name, makes every function but [`linear`] return
 //! [`Error::SimdLevel`].
+//!
+//! # Debug builds
+//!
+//! The kernels are compiled with this crate, not with yours. They are as fast in a debug build as in
+//! a release if your `Cargo.toml` says
+//!
+//! ```toml
+//! [profile.dev.package.logitkit]
+//! opt-level = 3
+//! ```
 //!
 //! # Accuracy
 //!
@@ -69,6 +80,7 @@
 mod binary;
 mod categorical_cross_entropy;
 mod coefficients;
+mod compiled;
 mod cross_entropy;
 mod elementwise;
 mod error;
@@ -121,8 +133,8 @@ pub use targets::{ClassIndex, Targets};
 /// The name of the instruction set in use.
 ///
 /// It is the best that the machine offers, or the one that the environment variable `LOGITKIT_SIMD`
-/// caps it to. The names are `fallback`, `sse4.2`, `avx2`, `avx512` and `neon`. Every level keeps
-/// the bounds that the functions state.
+/// caps it to. The names are `fallback` (what every machine of the architecture has), `sse4.2`,
+/// `avx2`, `avx512` and `neon`. Every level keeps the bounds that the functions state.
 ///
 /// # Errors
 ///

@@ -3,6 +3,7 @@
 use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn};
 
 use crate::coefficients::{ClassOptions, Plan};
+use crate::compiled::ClassLosses;
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
@@ -121,7 +122,10 @@ impl<T: Float> Losses<T> {
 }
 
 /// What a loss over classes checks besides its targets.
-pub(crate) trait CheckedLoss<T: Float>: ClassLoss<T> {
+pub(crate) trait CheckedLoss<T: Float>: ClassLoss<T> + Sized {
+    /// [`class_losses`] of this loss.
+    fn compiled() -> ClassLosses<T, Self>;
+
     /// An error for a parameter out of range.
     fn check(&self) -> Result<()>;
 
@@ -165,8 +169,8 @@ pub(crate) fn class_losses<T: Float>(
 }
 
 /// The loss of arrays.
-pub(crate) fn loss<'t, T: Float, D: Dimension>(
-    loss: &impl CheckedLoss<T>,
+pub(crate) fn loss<'t, T: Float, D: Dimension, L: CheckedLoss<T>>(
+    loss: &L,
     options: &ClassOptions<'_>,
     scores: ArrayView<'_, T, D>,
     targets: impl Into<Targets<'t, T>>,
@@ -175,7 +179,7 @@ pub(crate) fn loss<'t, T: Float, D: Dimension>(
 ) -> Result<Loss<T>> {
     let (scores, targets, out) = (View::from(scores), targets.into(), out.map(ViewMut::from));
     let targets = targets.view();
-    let losses = class_losses(loss, options, &scores, &targets, axis.0, out.as_ref())?;
+    let losses = L::compiled()(loss, options, &scores, &targets, axis.0, out.as_ref())?;
     Ok(losses.into_loss(&scores.shape_without(axis.0)))
 }
 

@@ -57,7 +57,7 @@ pub fn top_k<T: Float, D: Dimension>(
     axis: Axis,
 ) -> Result<(Array<T, D>, Array<i64, D>)> {
     let view = View::from(scores.view());
-    let ranked = ranked_rows(&view, k as i128, axis.0)?;
+    let ranked = (T::compiled().top_k)(&view, k as i128, axis.0)?;
     let mut shape = scores.raw_dim();
     shape[axis.0] = k;
     let (mut values, mut indices) = (
@@ -134,7 +134,7 @@ pub fn accuracy<'a, T: Float, D: Dimension>(
     ignore_index: Option<i64>,
 ) -> Result<f64> {
     let targets = targets.into();
-    accuracy_of(
+    (T::compiled().accuracy)(
         &scores.into(),
         &targets.view(),
         k as i128,
@@ -195,7 +195,7 @@ pub fn perplexity<'a, T: Float, D: Dimension>(
     ignore_index: Option<i64>,
 ) -> Result<f64> {
     let targets = targets.into();
-    perplexity_of(&logits.into(), &targets.view(), axis.0, ignore_index)
+    (T::compiled().perplexity)(&logits.into(), &targets.view(), axis.0, ignore_index)
 }
 
 /// The best classes of all rows, row after row.

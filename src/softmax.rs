@@ -6,8 +6,7 @@ use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::piece::PieceKernel;
-use crate::kernel::softmax::{LogSoftmax, LogSumExp, Softmax};
-use crate::kernel::vjp::{LogSoftmaxVjp, SoftmaxVjp};
+use crate::kernel::softmax::LogSumExp;
 use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_rows};
 
 /// Turns logits into probabilities along an axis.
@@ -76,7 +75,7 @@ pub fn softmax_into<T: Float, D: Dimension>(
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    map_classes(&logits.into(), axis.0, &out.into(), &Softmax)
+    (T::compiled().softmax)(&logits.into(), axis.0, &out.into())
 }
 
 /// [`softmax`] in place: the logits are replaced by the result.
@@ -89,7 +88,7 @@ pub fn softmax_in_place<T: Float, D: Dimension>(
     axis: Axis,
 ) -> Result<()> {
     let out = ViewMut::from(logits);
-    map_classes(&out.as_input(), axis.0, &out, &Softmax)
+    (T::compiled().softmax)(&out.as_input(), axis.0, &out)
 }
 
 /// The logarithm of the [`softmax`] along an axis.
@@ -158,7 +157,7 @@ pub fn log_softmax_into<T: Float, D: Dimension>(
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    map_classes(&logits.into(), axis.0, &out.into(), &LogSoftmax)
+    (T::compiled().log_softmax)(&logits.into(), axis.0, &out.into())
 }
 
 /// [`log_softmax`] in place: the logits are replaced by the result.
@@ -171,7 +170,7 @@ pub fn log_softmax_in_place<T: Float, D: Dimension>(
     axis: Axis,
 ) -> Result<()> {
     let out = ViewMut::from(logits);
-    map_classes(&out.as_input(), axis.0, &out, &LogSoftmax)
+    (T::compiled().log_softmax)(&out.as_input(), axis.0, &out)
 }
 
 /// The logarithm of the sum of exponentials along an axis.
@@ -225,7 +224,7 @@ pub fn logsumexp<T: Float, D: RemoveAxis>(
     let view = View::from(logits.view());
     view.check_axis(axis.0)?;
     let shape = logits.raw_dim().remove_axis(axis);
-    let values = logsumexp_rows(&view, axis.0)?;
+    let values = (T::compiled().logsumexp)(&view, axis.0)?;
     Ok(Array::from_shape_vec(shape, values).expect("one value for each row"))
 }
 
@@ -301,7 +300,7 @@ pub fn softmax_vjp_into<T: Float, D: Dimension>(
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
     let inputs = [probs.into(), cotangent.into()];
-    vjp(&inputs, axis.0, &out.into(), &SoftmaxVjp, "probs")
+    (T::compiled().softmax_vjp)(&inputs, axis.0, &out.into())
 }
 
 /// The backward pass of [`log_softmax`]: its derivative, applied to a cotangent.
@@ -378,7 +377,7 @@ pub fn log_softmax_vjp_into<T: Float, D: Dimension>(
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
     let inputs = [log_probs.into(), cotangent.into()];
-    vjp(&inputs, axis.0, &out.into(), &LogSoftmaxVjp, "log_probs")
+    (T::compiled().log_softmax_vjp)(&inputs, axis.0, &out.into())
 }
 
 /// A function of rows: checked and run.

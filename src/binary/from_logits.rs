@@ -2,11 +2,11 @@
 
 use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 
-use super::{BinaryCall, CheckedBinaryLoss};
+use super::CheckedBinaryLoss;
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::binary::FromLogits;
-use crate::lanes::View;
+use crate::lanes::{View, ViewMut};
 use crate::loss::{Loss, Reduction};
 
 /// Binary cross entropy from logits, element by element, with its gradient in the same pass.
@@ -131,7 +131,7 @@ impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
         logits: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
     ) -> Result<Loss<T>> {
-        self.call(&logits.into(), &targets.into())?.loss()
+        self.compute(&logits.into(), &targets.into(), None)
     }
 
     /// The loss, and the gradient of the reduced loss with respect to the logits.
@@ -165,20 +165,19 @@ impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
         targets: ArrayView<'_, T, D>,
         out: ArrayViewMut<'_, T, D>,
     ) -> Result<Loss<T>> {
-        let call = self.call(&logits.into(), &targets.into())?;
-        call.loss_and_grad(&out.into())
+        self.compute(&logits.into(), &targets.into(), Some(&out.into()))
     }
 
-    fn call<'b>(
+    fn compute(
         &self,
-        logits: &View<'b, T>,
-        targets: &View<'b, T>,
-    ) -> Result<BinaryCall<'b, T, FromLogits>>
-    where
-        'a: 'b,
-    {
+        logits: &View<'_, T>,
+        targets: &View<'_, T>,
+        gradient: Option<&ViewMut<'_, T>>,
+    ) -> Result<Loss<T>> {
+        let loss = FromLogits;
         let weights = [self.weight.clone(), self.pos_weight.clone()];
-        BinaryCall::new(FromLogits, logits, targets, weights, self.reduction)
+        let binary_loss = T::compiled().binary_cross_entropy_with_logits;
+        binary_loss(loss, [logits, targets], weights, self.reduction, gradient)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 
-use super::{BinaryCall, CheckedBinaryLoss};
+use super::CheckedBinaryLoss;
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::binary::FromProbs;
-use crate::lanes::View;
+use crate::lanes::{View, ViewMut};
 use crate::loss::{Loss, Reduction, check_eps};
 
 /// Binary cross entropy from probabilities, element by element.
@@ -132,7 +132,7 @@ impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
         probs: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
     ) -> Result<Loss<T>> {
-        self.call(&probs.into(), &targets.into())?.loss()
+        self.compute(&probs.into(), &targets.into(), None)
     }
 
     /// The loss, and the gradient of the reduced loss with respect to the probabilities.
@@ -166,21 +166,19 @@ impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
         targets: ArrayView<'_, T, D>,
         out: ArrayViewMut<'_, T, D>,
     ) -> Result<Loss<T>> {
-        let call = self.call(&probs.into(), &targets.into())?;
-        call.loss_and_grad(&out.into())
+        self.compute(&probs.into(), &targets.into(), Some(&out.into()))
     }
 
-    fn call<'b>(
+    fn compute(
         &self,
-        probs: &View<'b, T>,
-        targets: &View<'b, T>,
-    ) -> Result<BinaryCall<'b, T, FromProbs>>
-    where
-        'a: 'b,
-    {
+        probs: &View<'_, T>,
+        targets: &View<'_, T>,
+        gradient: Option<&ViewMut<'_, T>>,
+    ) -> Result<Loss<T>> {
         let loss = FromProbs { eps: self.eps };
         let weights = [self.weight.clone(), None];
-        BinaryCall::new(loss, probs, targets, weights, self.reduction)
+        let binary_loss = T::compiled().binary_cross_entropy;
+        binary_loss(loss, [probs, targets], weights, self.reduction, gradient)
     }
 }
 
