@@ -16,11 +16,13 @@ from comparison.problems import Call
 
 # Long enough for the clock and the loop around the calls not to matter.
 BATCH_SECONDS = 2e-3
-# Thread pools spin for about a millisecond after their work and take a core from who comes next.
-SETTLE_SECONDS = 4e-3
+# Thread pools spin for up to 7 ms after their work and take a core from who comes next.
+SETTLE_SECONDS = 8e-3
 # Rounds that are made however long they take.
 FEWEST_ROUNDS = 5
-# A call shorter than this gets an untimed one before it, which wakes threads and fills caches.
+# Untimed calls go before those that are timed, to wake threads, fill caches and bring cores that
+# have idled back to their clock. A call that takes longer than the second is warm-up enough itself.
+WARM_UP_SECONDS = 4e-3
 WARM_UP_BELOW_SECONDS = 20e-3
 
 
@@ -72,11 +74,23 @@ class _Batch:
     def seconds(self) -> float:
         call = self.call
         if self.warm_up:
-            call()
+            _keep_calling(call, WARM_UP_SECONDS)
         start = time.perf_counter_ns()
         for _ in repeat(None, self.count):
             call()
         return (time.perf_counter_ns() - start) / self.count * 1e-9
+
+
+def _nothing() -> None:
+    pass
+
+
+def _keep_calling(call: Call, seconds: float) -> None:
+    """Call until so much time has passed, at least once."""
+    end = time.perf_counter() + seconds
+    call()
+    while time.perf_counter() < end:
+        call()
 
 
 def interleaved(
@@ -96,7 +110,8 @@ def interleaved(
     try:
         while done < rounds and (done < FEWEST_ROUNDS or time.perf_counter() < end):
             for index in rng.permutation(len(batches)):
-                time.sleep(SETTLE_SECONDS)
+                # Not asleep: a core that idles slows down.
+                _keep_calling(_nothing, SETTLE_SECONDS)
                 seconds[done, index] = batches[index].seconds()
             done += 1
             progress(done)
