@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
 use crate::coefficients::ClassOptions;
-use crate::compiled::ClassLosses;
+use crate::compiled::{ClassLosses, compiled};
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::probs_loss::ProbsLoss;
@@ -184,7 +184,7 @@ impl<'a> CategoricalCrossEntropy<'a> {
 
 impl<T: Float> CheckedLoss<T> for ProbsLoss {
     fn compiled() -> ClassLosses<T, Self> {
-        T::compiled().categorical_cross_entropy
+        compiled::<T>().categorical_cross_entropy
     }
 
     fn check(&self) -> Result<()> {

@@ -5,6 +5,8 @@
 //! arrays into views and call what stands here. Here belongs every function that runs a kernel, and
 //! nothing else.
 
+use std::any::Any;
+
 use crate::binary::binary_loss;
 use crate::coefficients::ClassOptions;
 use crate::elementwise::map_elements;
@@ -58,7 +60,7 @@ pub(crate) type Accuracy<T> =
     fn(&View<'_, T>, &TargetsView<'_>, i128, usize, Option<i64>) -> Result<f64>;
 
 /// The functions for one element type.
-pub struct Compiled<T: Float> {
+pub(crate) struct Compiled<T> {
     pub(crate) softmax: MapClasses<T>,
     pub(crate) log_softmax: MapClasses<T>,
     pub(crate) logsumexp: fn(&View<'_, T>, usize) -> Result<Vec<T>>,
@@ -78,7 +80,7 @@ pub struct Compiled<T: Float> {
 }
 
 impl<T: Float> Compiled<T> {
-    pub(crate) const fn new() -> Self {
+    const fn new() -> Self {
         Self {
             softmax: |x, axis, out| map_classes(x, axis, out, &Softmax),
             log_softmax: |x, axis, out| map_classes(x, axis, out, &LogSoftmax),
@@ -100,4 +102,22 @@ impl<T: Float> Compiled<T> {
             perplexity: perplexity_of,
         }
     }
+}
+
+/// The functions for an element type.
+pub(crate) fn compiled<T: Float>() -> &'static Compiled<T> {
+    let tables: [&dyn Any; 2] = [of_f32(), of_f64()];
+    let table = tables.into_iter().find_map(<dyn Any>::downcast_ref);
+    table.expect("each element type has its table")
+}
+
+/// Never inlined, as is the other: whoever inlines it compiles all that is in it.
+#[inline(never)]
+fn of_f32() -> &'static Compiled<f32> {
+    const { &Compiled::new() }
+}
+
+#[inline(never)]
+fn of_f64() -> &'static Compiled<f64> {
+    const { &Compiled::new() }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
 use crate::coefficients::ClassOptions;
-use crate::compiled::ClassLosses;
+use crate::compiled::{ClassLosses, compiled};
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::LogitsLoss;
@@ -229,7 +229,7 @@ impl<'a> CrossEntropy<'a> {
 
 impl<T: Float> CheckedLoss<T> for LogitsLoss {
     fn compiled() -> ClassLosses<T, Self> {
-        T::compiled().cross_entropy
+        compiled::<T>().cross_entropy
     }
 
     fn check(&self) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 
-use crate::compiled::MapElements;
+use crate::compiled::{MapElements, compiled};
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::elementwise::{Elementwise, VectorFunction};
@@ -54,7 +54,7 @@ use crate::lanes::{View, ViewMut, write_blocks};
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
 pub fn sigmoid<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, T::compiled().sigmoid)
+    mapped(logits, compiled::<T>().sigmoid)
 }
 
 /// [`sigmoid`] written to `out`, an array of the same shape.
@@ -67,7 +67,7 @@ pub fn sigmoid_into<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (T::compiled().sigmoid)(&logits.into(), &out.into())
+    (compiled::<T>().sigmoid)(&logits.into(), &out.into())
 }
 
 /// [`sigmoid`] in place: the logits are replaced by the result.
@@ -76,7 +76,7 @@ pub fn sigmoid_into<T: Float, D: Dimension>(
 ///
 /// Those of [`sigmoid`]. Nothing has been written then.
 pub fn sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, T::compiled().sigmoid)
+    map_in_place(logits, compiled::<T>().sigmoid)
 }
 
 /// The logarithm of the [`sigmoid`], element by element.
@@ -124,7 +124,7 @@ pub fn sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) 
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
 pub fn log_sigmoid<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, T::compiled().log_sigmoid)
+    mapped(logits, compiled::<T>().log_sigmoid)
 }
 
 /// [`log_sigmoid`] written to `out`, an array of the same shape.
@@ -137,7 +137,7 @@ pub fn log_sigmoid_into<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (T::compiled().log_sigmoid)(&logits.into(), &out.into())
+    (compiled::<T>().log_sigmoid)(&logits.into(), &out.into())
 }
 
 /// [`log_sigmoid`] in place: the logits are replaced by the result.
@@ -146,7 +146,7 @@ pub fn log_sigmoid_into<T: Float, D: Dimension>(
 ///
 /// Those of [`log_sigmoid`]. Nothing has been written then.
 pub fn log_sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, T::compiled().log_sigmoid)
+    map_in_place(logits, compiled::<T>().log_sigmoid)
 }
 
 /// The smooth positive part, element by element.
@@ -194,7 +194,7 @@ pub fn log_sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, 
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
 pub fn softplus<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, T::compiled().softplus)
+    mapped(logits, compiled::<T>().softplus)
 }
 
 /// [`softplus`] written to `out`, an array of the same shape.
@@ -207,7 +207,7 @@ pub fn softplus_into<T: Float, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (T::compiled().softplus)(&logits.into(), &out.into())
+    (compiled::<T>().softplus)(&logits.into(), &out.into())
 }
 
 /// [`softplus`] in place: the logits are replaced by the result.
@@ -216,7 +216,7 @@ pub fn softplus_into<T: Float, D: Dimension>(
 ///
 /// Those of [`softplus`]. Nothing has been written then.
 pub fn softplus_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, T::compiled().softplus)
+    map_in_place(logits, compiled::<T>().softplus)
 }
 
 fn mapped<T: Float, D: Dimension>(

@@ -7,8 +7,6 @@ use fearless_simd::{
     Simd, SimdFloat, SimdFloatElement, SimdNarrow, SimdWiden, f32x4, f32x16, f64x4, f64x8,
 };
 
-use crate::compiled::Compiled;
-
 mod sealed {
     pub trait Sealed {}
     impl Sealed for f32 {}
@@ -65,9 +63,6 @@ pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
     /// Of slices of either type the one of this type.
     #[doc(hidden)]
     fn of_either<'a>(f32s: Option<&'a [f32]>, f64s: Option<&'a [f64]>) -> Option<&'a [Self]>;
-    /// The functions for this type. Never inlined: whoever inlines it compiles them all.
-    #[doc(hidden)]
-    fn compiled() -> &'static Compiled<Self>;
 }
 
 /// The constants of a binary floating-point format that the vector mathematics needs.
@@ -210,11 +205,6 @@ impl Float for f32 {
     fn of_either<'a>(f32s: Option<&'a [f32]>, _: Option<&'a [f64]>) -> Option<&'a [f32]> {
         f32s
     }
-
-    #[inline(never)]
-    fn compiled() -> &'static Compiled<Self> {
-        const { &Compiled::new() }
-    }
 }
 
 impl Float for f64 {
@@ -322,10 +312,5 @@ impl Float for f64 {
     #[inline(always)]
     fn of_either<'a>(_: Option<&'a [f32]>, f64s: Option<&'a [f64]>) -> Option<&'a [f64]> {
         f64s
-    }
-
-    #[inline(never)]
-    fn compiled() -> &'static Compiled<Self> {
-        const { &Compiled::new() }
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
 use crate::coefficients::ClassOptions;
-use crate::compiled::ClassLosses;
+use crate::compiled::{ClassLosses, compiled};
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::probs_loss::LogProbsLoss;
@@ -172,7 +172,7 @@ impl<'a> NllLoss<'a> {
 
 impl<T: Float> CheckedLoss<T> for LogProbsLoss {
     fn compiled() -> ClassLosses<T, Self> {
-        T::compiled().nll_loss
+        compiled::<T>().nll_loss
     }
 
     fn check(&self) -> Result<()> {

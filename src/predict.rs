@@ -3,6 +3,7 @@
 use ndarray::{Array, ArrayView, Axis, Dimension};
 
 use crate::coefficients::ClassOptions;
+use crate::compiled::compiled;
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::class_loss::LogitsLoss;
@@ -57,7 +58,7 @@ pub fn top_k<T: Float, D: Dimension>(
     axis: Axis,
 ) -> Result<(Array<T, D>, Array<i64, D>)> {
     let view = View::from(scores.view());
-    let ranked = (T::compiled().top_k)(&view, k as i128, axis.0)?;
+    let ranked = (compiled::<T>().top_k)(&view, k as i128, axis.0)?;
     let mut shape = scores.raw_dim();
     shape[axis.0] = k;
     let (mut values, mut indices) = (
@@ -134,7 +135,7 @@ pub fn accuracy<'a, T: Float, D: Dimension>(
     ignore_index: Option<i64>,
 ) -> Result<f64> {
     let targets = targets.into();
-    (T::compiled().accuracy)(
+    (compiled::<T>().accuracy)(
         &scores.into(),
         &targets.view(),
         k as i128,
@@ -195,7 +196,7 @@ pub fn perplexity<'a, T: Float, D: Dimension>(
     ignore_index: Option<i64>,
 ) -> Result<f64> {
     let targets = targets.into();
-    (T::compiled().perplexity)(&logits.into(), &targets.view(), axis.0, ignore_index)
+    (compiled::<T>().perplexity)(&logits.into(), &targets.view(), axis.0, ignore_index)
 }
 
 /// The best classes of all rows, row after row.

@@ -2,6 +2,7 @@
 
 use ndarray::{Array, ArrayView, ArrayViewMut, Axis, Dimension, RemoveAxis};
 
+use crate::compiled::compiled;
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::RowKernel;
@@ -75,7 +76,7 @@ pub fn softmax_into<T: Float, D: Dimension>(
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (T::compiled().softmax)(&logits.into(), axis.0, &out.into())
+    (compiled::<T>().softmax)(&logits.into(), axis.0, &out.into())
 }
 
 /// [`softmax`] in place: the logits are replaced by the result.
@@ -88,7 +89,7 @@ pub fn softmax_in_place<T: Float, D: Dimension>(
     axis: Axis,
 ) -> Result<()> {
     let out = ViewMut::from(logits);
-    (T::compiled().softmax)(&out.as_input(), axis.0, &out)
+    (compiled::<T>().softmax)(&out.as_input(), axis.0, &out)
 }
 
 /// The logarithm of the [`softmax`] along an axis.
@@ -157,7 +158,7 @@ pub fn log_softmax_into<T: Float, D: Dimension>(
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (T::compiled().log_softmax)(&logits.into(), axis.0, &out.into())
+    (compiled::<T>().log_softmax)(&logits.into(), axis.0, &out.into())
 }
 
 /// [`log_softmax`] in place: the logits are replaced by the result.
@@ -170,7 +171,7 @@ pub fn log_softmax_in_place<T: Float, D: Dimension>(
     axis: Axis,
 ) -> Result<()> {
     let out = ViewMut::from(logits);
-    (T::compiled().log_softmax)(&out.as_input(), axis.0, &out)
+    (compiled::<T>().log_softmax)(&out.as_input(), axis.0, &out)
 }
 
 /// The logarithm of the sum of exponentials along an axis.
@@ -224,7 +225,7 @@ pub fn logsumexp<T: Float, D: RemoveAxis>(
     let view = View::from(logits.view());
     view.check_axis(axis.0)?;
     let shape = logits.raw_dim().remove_axis(axis);
-    let values = (T::compiled().logsumexp)(&view, axis.0)?;
+    let values = (compiled::<T>().logsumexp)(&view, axis.0)?;
     Ok(Array::from_shape_vec(shape, values).expect("one value for each row"))
 }
 
@@ -300,7 +301,7 @@ pub fn softmax_vjp_into<T: Float, D: Dimension>(
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
     let inputs = [probs.into(), cotangent.into()];
-    (T::compiled().softmax_vjp)(&inputs, axis.0, &out.into())
+    (compiled::<T>().softmax_vjp)(&inputs, axis.0, &out.into())
 }
 
 /// The backward pass of [`log_softmax`]: its derivative, applied to a cotangent.
@@ -377,7 +378,7 @@ pub fn log_softmax_vjp_into<T: Float, D: Dimension>(
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
     let inputs = [log_probs.into(), cotangent.into()];
-    (T::compiled().log_softmax_vjp)(&inputs, axis.0, &out.into())
+    (compiled::<T>().log_softmax_vjp)(&inputs, axis.0, &out.into())
 }
 
 /// A function of rows: checked and run.

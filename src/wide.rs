@@ -71,6 +71,16 @@ impl Wide {
         Self::ordered_sum(quotient, correction)
     }
 
+    /// `self * factor`; most factors are 1.
+    #[inline(always)]
+    pub(crate) fn times(self, factor: f64) -> Self {
+        if factor == 1.0 {
+            self
+        } else {
+            Self::new(factor) * self
+        }
+    }
+
     /// Multiplied by a power of two.
     #[inline(always)]
     pub(crate) fn scaled(self, power_of_two: f64) -> Self {

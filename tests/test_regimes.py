@@ -90,6 +90,35 @@ def test_runs_of_rows_side_by_side(inner: int, classes: int, dtype: Float) -> No
     check_all(x, random_indices(rng, x.shape, 1), 1)
 
 
+# Up to eight tiles of rows that lie side by side are filled together: fewer of more classes.
+@pytest.mark.parametrize("inner", [64, 127, 128, 129, 449, 511, 512, 513, 575, 1090])
+@pytest.mark.parametrize("classes", [2, 3, 31, 32, 33, 128])
+def test_groups_of_tiles(inner: int, classes: int, dtype: Float) -> None:
+    """Rows side by side give the bits of the same rows one behind the other."""
+    rng = rng_of(inner, classes)
+    x = random_logits(rng, (3, classes, inner), dtype)
+    targets = random_indices(rng, x.shape, 1)
+    behind = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    for name in ("softmax", "log_softmax"):
+        want = np.moveaxis(getattr(logitkit, name)(behind), -1, 1)
+        np.testing.assert_array_equal(getattr(logitkit, name)(x, 1), want)
+        in_place = x.copy()
+        getattr(logitkit, name)(in_place, 1, out=in_place)
+        np.testing.assert_array_equal(in_place, want)
+        # From rows behind one another to rows side by side, and back.
+        out = np.full_like(x, 7)
+        getattr(logitkit, name)(behind, out=np.moveaxis(out, 1, -1))
+        np.testing.assert_array_equal(out, want)
+        back = np.full_like(behind, 7)
+        getattr(logitkit, name)(np.moveaxis(x, 1, -1), out=back)
+        np.testing.assert_array_equal(np.moveaxis(back, -1, 1), want)
+    np.testing.assert_array_equal(logitkit.logsumexp(x, 1), logitkit.logsumexp(behind))
+    losses, grad = logitkit.cross_entropy_and_grad(x, targets, axis=1, reduction="none")
+    wanted, wanted_grad = logitkit.cross_entropy_and_grad(behind, targets, reduction="none")
+    np.testing.assert_array_equal(losses, wanted)
+    np.testing.assert_array_equal(np.moveaxis(grad, 1, -1), wanted_grad)
+
+
 @pytest.mark.parametrize("classes", [3, 40, 200])
 @pytest.mark.parametrize("start", range(5))
 def test_unaligned_starts(start: int, classes: int, dtype: Float) -> None:

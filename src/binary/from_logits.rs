@@ -3,6 +3,7 @@
 use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 
 use super::CheckedBinaryLoss;
+use crate::compiled::compiled;
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::binary::FromLogits;
@@ -176,7 +177,7 @@ impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
     ) -> Result<Loss<T>> {
         let loss = FromLogits;
         let weights = [self.weight.clone(), self.pos_weight.clone()];
-        let binary_loss = T::compiled().binary_cross_entropy_with_logits;
+        let binary_loss = compiled::<T>().binary_cross_entropy_with_logits;
         binary_loss(loss, [logits, targets], weights, self.reduction, gradient)
     }
 }

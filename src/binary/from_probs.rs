@@ -3,6 +3,7 @@
 use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 
 use super::CheckedBinaryLoss;
+use crate::compiled::compiled;
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::binary::FromProbs;
@@ -177,7 +178,7 @@ impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
     ) -> Result<Loss<T>> {
         let loss = FromProbs { eps: self.eps };
         let weights = [self.weight.clone(), None];
-        let binary_loss = T::compiled().binary_cross_entropy;
+        let binary_loss = compiled::<T>().binary_cross_entropy;
         binary_loss(loss, [probs, targets], weights, self.reduction, gradient)
     }
 }

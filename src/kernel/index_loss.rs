@@ -73,15 +73,23 @@ where
         total: &mut LossTotal<T>,
     ) {
         let divisor = self.0.coefficients.divisor();
-        if !GRADIENT || divisor.high == 0.0 {
-            self.0.row(simd, row, lane, scratch, total);
-            return;
-        }
-        let loss = if let Some(target) = self.0.coefficients.row(row, scratch) {
-            self.loss_and_grad(simd, &target, divisor, lane)
-        } else {
-            lane.output().fill(T::ZERO);
-            Wide::ZERO
+        let loss = match self.0.coefficients.row(row, scratch) {
+            Some(target) if GRADIENT && divisor.high != 0.0 => {
+                self.loss_and_grad(simd, &target, divisor, lane)
+            }
+            target => {
+                // Before the output is filled, which may be the input.
+                let loss = target.map_or(Wide::ZERO, |target| {
+                    let (class, coefficient) = target.class.unwrap_or((0, 0.0));
+                    let normalizer = Normalizer::of(simd, lane.input());
+                    let loss = self.loss(&normalizer, coefficient, lane.input()[class]);
+                    loss.times(target.weight)
+                });
+                if GRADIENT {
+                    lane.output().fill(T::ZERO);
+                }
+                loss
+            }
         };
         total.add(loss, self.0.unreduced);
     }
@@ -91,11 +99,15 @@ impl<C: Coefficients, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
     /// The loss of a row, less its weight.
     #[inline(always)]
     fn loss<T: Float>(&self, row: &Normalizer<T>, coefficient: f64, x: T) -> Wide {
-        let mut loss = ClassLoss::<T>::extra(self.0.loss, row);
-        if coefficient != 0.0 {
-            loss += Wide::new(coefficient) * row.cost(x);
+        let cost = if coefficient == 0.0 {
+            Wide::ZERO
+        } else {
+            row.cost(x).times(coefficient)
+        };
+        if self.0.loss.z_loss == 0.0 && row.is_finite() {
+            return cost;
         }
-        loss
+        ClassLoss::<T>::extra(self.0.loss, row) + cost
     }
 
     /// What the probabilities of a row are multiplied by in its gradient, less its scale.
@@ -134,8 +146,7 @@ impl<C: Coefficients, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
                 if coefficient != 0.0 {
                     lane.output()[class] = T::from_f64((entry * scale).to_f64());
                 }
-                let loss = self.loss(&row, coefficient, logit);
-                Wide::new(target.weight) * loss
+                self.loss(&row, coefficient, logit).times(target.weight)
             },
         )
     }

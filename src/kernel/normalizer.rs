@@ -77,9 +77,13 @@ impl<T: Float> Normalizer<T> {
         }
     }
 
-    /// `lse - x`, the cost of a class: 0 or more, with nothing cancelled.
+    /// `lse - x`, the cost of a class: 0 or more, with nothing cancelled; for `f32` the precision of
+    /// `f64` is more than enough.
     #[inline(always)]
     pub(crate) fn cost(&self, x: T) -> Wide {
+        if T::LANES > 8 {
+            return Wide::new((self.max.to_f64() - x.to_f64()) + self.log_others.high);
+        }
         Wide::sum(self.max.to_f64(), -x.to_f64()) + self.log_others
     }
 

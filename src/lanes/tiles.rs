@@ -25,6 +25,12 @@ const MOST_CLASSES: usize = 8192;
 /// Fewer rows than these, or than these side by side, would leave a tile too empty.
 const FEW_ROWS: usize = 8;
 
+/// Tiles that are filled together where rows lie side by side, as long as they have so many bytes:
+/// classes that are a power of two apart share a few places in the caches, and what is fetched ahead
+/// of one is gone before the next tile asks for it.
+const MOST_TILES: usize = 8;
+const MOST_BYTES: usize = 1 << 16;
+
 /// Runs a kernel over the classes of the input along an axis for what it adds up to; `merge` gets
 /// the grains' totals in order.
 pub(crate) fn read_classes<T: Float, Kernel: PieceKernel<T>>(
@@ -140,6 +146,14 @@ impl Tiling {
         let first = tile % tiles_in_run * ROWS;
         run + first..run + self.run.min(first + ROWS)
     }
+
+    /// The rows of as many of the tiles as lie one behind the other in a run, up to so many.
+    fn rows_of_group(self, tiles: Range<usize>, most: usize) -> Range<usize> {
+        let tiles_in_run = self.run.div_ceil(ROWS);
+        let left = tiles_in_run - tiles.start % tiles_in_run;
+        let last = tiles.start + tiles.len().min(left).min(most) - 1;
+        self.rows_of(tiles.start).start..self.rows_of(last).end
+    }
 }
 
 /// How the rows of a tile lie in memory.
@@ -181,71 +195,103 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
     fn run<S: Simd>(self, simd: S) -> Kernel::Total {
         let mut total = Kernel::Total::default();
         let elements = self.input.len() * ROWS;
-        let [tile, spare] = self.scratch.buffers();
+        let most = self.most_tiles();
+        let [tiles, spare] = self.scratch.buffers();
         let spare = aligned(spare, reach(self.input.len()));
-        let tile = aligned(tile, elements);
-        for index in self.tiles {
-            let rows = self.tiling.rows_of(index);
-            load(simd, self.input, rows.clone(), tile, spare);
-            let mut numbered = Tile {
-                elements: tile,
-                first: rows.start,
-                rows: rows.len(),
-            };
-            self.kernel.tile(simd, &mut numbered, &mut total);
+        let tiles = aligned(tiles, elements * most.min(self.tiles.len()));
+        let mut left = self.tiles;
+        while !left.is_empty() {
+            let rows = self.tiling.rows_of_group(left.clone(), most);
+            left.start += rows.len().div_ceil(ROWS);
+            load(simd, self.input, rows.clone(), tiles, spare);
+            for (tile, rows) in tiles.chunks_exact_mut(elements).zip(by_tile(rows.clone())) {
+                let mut numbered = Tile {
+                    elements: tile,
+                    first: rows.start,
+                    rows: rows.len(),
+                };
+                self.kernel.tile(simd, &mut numbered, &mut total);
+            }
             if let Some(output) = self.output {
                 // SAFETY: `run_classes`'s caller promises that the output is writable, and no
                 // other tile holds these rows.
-                unsafe { store(simd, output, rows, tile, spare) };
+                unsafe { store(simd, output, rows, tiles, spare) };
             }
         }
         total
     }
 }
 
-/// Fills a tile with rows. One copy of this serves all kernels.
+impl<T, Kernel> TileGrain<'_, '_, T, Kernel> {
+    /// How many tiles are filled together.
+    fn most_tiles(&self) -> usize {
+        let apart = |rows: &Rows<'_, T>| matches!(Layout::of(rows), Layout::SideBySide);
+        if apart(self.input) || self.output.is_some_and(apart) {
+            let bytes = self.input.len() * ROWS * size_of::<T>();
+            (MOST_BYTES / bytes).clamp(1, MOST_TILES)
+        } else {
+            1
+        }
+    }
+}
+
+/// The rows of each tile of a group.
+fn by_tile(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(ROWS)
+        .map(move |first| first..end.min(first + ROWS))
+}
+
+/// Fills tiles with rows. One copy of this serves all kernels.
 #[inline(never)]
 fn load<S: Simd, T: Float>(
     simd: S,
     from: &Rows<'_, T>,
     rows: Range<usize>,
-    tile: &mut [T],
+    tiles: &mut [T],
     spare: &mut [T],
 ) {
-    let (start, count) = (from.pointer(rows.start), rows.len());
+    let elements = from.len() * ROWS;
     match Layout::of(from) {
         Layout::Contiguous => {
-            let len = count * from.len();
-            // SAFETY: so many rows lie one behind the other.
-            let elements = unsafe { std::slice::from_raw_parts(start, len) };
-            if len >= spare.len() {
-                to_columns(simd, elements, tile);
-            } else {
-                spare[..len].copy_from_slice(elements);
-                to_columns(simd, spare, tile);
+            for (tile, rows) in tiles.chunks_exact_mut(elements).zip(by_tile(rows)) {
+                let len = rows.len() * from.len();
+                // SAFETY: so many rows lie one behind the other.
+                let rows = unsafe { std::slice::from_raw_parts(from.pointer(rows.start), len) };
+                if len >= spare.len() {
+                    to_columns(simd, rows, tile);
+                } else {
+                    spare[..len].copy_from_slice(rows);
+                    to_columns(simd, spare, tile);
+                }
             }
         }
         Layout::SideBySide => {
-            for (class, to) in tile.chunks_exact_mut(ROWS).enumerate() {
-                let class = start.wrapping_offset(class as isize * from.stride());
+            let (start, count) = (from.pointer(rows.start), rows.len());
+            for number in 0..from.len() {
+                let class = start.wrapping_offset(number as isize * from.stride());
                 // SAFETY: the elements of a class lie one behind the other.
-                let elements = unsafe { std::slice::from_raw_parts(class, count) };
-                copy(elements, to);
+                let class = unsafe { std::slice::from_raw_parts(class, count) };
+                for (part, tile) in class.chunks(ROWS).zip(tiles.chunks_exact_mut(elements)) {
+                    copy(part, &mut tile[number * ROWS..][..ROWS]);
+                }
             }
         }
         Layout::Scattered => {
-            for (lane, row) in rows.enumerate() {
-                let start = from.pointer(row);
-                for (class, to) in tile[lane..].iter_mut().step_by(ROWS).enumerate() {
-                    // SAFETY: the row holds an element for each class.
-                    *to = unsafe { *start.wrapping_offset(class as isize * from.stride()) };
+            for (tile, rows) in tiles.chunks_exact_mut(elements).zip(by_tile(rows)) {
+                for (lane, row) in rows.enumerate() {
+                    let start = from.pointer(row);
+                    for (class, to) in tile[lane..].iter_mut().step_by(ROWS).enumerate() {
+                        // SAFETY: the row holds an element for each class.
+                        *to = unsafe { *start.wrapping_offset(class as isize * from.stride()) };
+                    }
                 }
             }
         }
     }
 }
 
-/// Writes the rows of a tile. One copy of this serves all kernels.
+/// Writes the rows of tiles. One copy of this serves all kernels.
 ///
 /// # Safety
 /// The rows exist, and are writable by this thread alone.
@@ -254,36 +300,44 @@ unsafe fn store<S: Simd, T: Float>(
     simd: S,
     to: &Rows<'_, T>,
     rows: Range<usize>,
-    tile: &mut [T],
+    tiles: &[T],
     spare: &mut [T],
 ) {
-    let (start, count) = (to.pointer(rows.start).cast_mut(), rows.len());
+    let elements = to.len() * ROWS;
     match Layout::of(to) {
         Layout::Contiguous => {
-            let len = count * to.len();
-            // SAFETY: so many rows lie one behind the other, and the caller promises the rest.
-            let elements = unsafe { std::slice::from_raw_parts_mut(start, len) };
-            if len >= spare.len() {
-                to_rows(simd, tile, elements);
-            } else {
-                to_rows(simd, tile, spare);
-                elements.copy_from_slice(&spare[..len]);
+            for (tile, rows) in tiles.chunks_exact(elements).zip(by_tile(rows)) {
+                let len = rows.len() * to.len();
+                let start = to.pointer(rows.start).cast_mut();
+                // SAFETY: so many rows lie one behind the other, and the caller promises the rest.
+                let rows = unsafe { std::slice::from_raw_parts_mut(start, len) };
+                if len >= spare.len() {
+                    to_rows(simd, tile, rows);
+                } else {
+                    to_rows(simd, tile, spare);
+                    rows.copy_from_slice(&spare[..len]);
+                }
             }
         }
         Layout::SideBySide => {
-            for (class, from) in tile.chunks_exact(ROWS).enumerate() {
-                let class = start.wrapping_offset(class as isize * to.stride());
+            let (start, count) = (to.pointer(rows.start).cast_mut(), rows.len());
+            for number in 0..to.len() {
+                let class = start.wrapping_offset(number as isize * to.stride());
                 // SAFETY: the elements of a class lie one behind the other.
-                let elements = unsafe { std::slice::from_raw_parts_mut(class, count) };
-                copy(&from[..count], elements);
+                let class = unsafe { std::slice::from_raw_parts_mut(class, count) };
+                for (part, tile) in class.chunks_mut(ROWS).zip(tiles.chunks_exact(elements)) {
+                    copy(&tile[number * ROWS..][..part.len()], part);
+                }
             }
         }
         Layout::Scattered => {
-            for (lane, row) in rows.enumerate() {
-                let start = to.pointer(row).cast_mut();
-                for (class, &from) in tile[lane..].iter().step_by(ROWS).enumerate() {
-                    // SAFETY: the row holds an element for each class.
-                    unsafe { *start.wrapping_offset(class as isize * to.stride()) = from };
+            for (tile, rows) in tiles.chunks_exact(elements).zip(by_tile(rows)) {
+                for (lane, row) in rows.enumerate() {
+                    let start = to.pointer(row).cast_mut();
+                    for (class, &from) in tile[lane..].iter().step_by(ROWS).enumerate() {
+                        // SAFETY: the row holds an element for each class.
+                        unsafe { *start.wrapping_offset(class as isize * to.stride()) = from };
+                    }
                 }
             }
         }
