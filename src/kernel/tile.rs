@@ -12,7 +12,7 @@ use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::math::{Pair, exp_difference};
 use crate::simd::number::Number;
-use crate::simd::reduce::TermSum;
+use crate::simd::reduce::{TermSum, prefetch};
 
 /// Up to 64 rows as `[classes][64]`. Lanes beyond the rows hold numbers that mean nothing.
 pub(crate) struct Tile<'a, T> {
@@ -20,6 +20,24 @@ pub(crate) struct Tile<'a, T> {
     /// The number of the first row, and how many there are.
     pub(crate) first: usize,
     pub(crate) rows: usize,
+    /// What is read, and what is written, after this tile.
+    pub(crate) ahead: [Ahead<T>; 2],
+}
+
+/// Elements that are fetched while a tile is worked on: where the first class begins, and how far
+/// the next one is.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead<T> {
+    pub(crate) start: *const T,
+    pub(crate) stride: isize,
+}
+
+impl<T> Ahead<T> {
+    #[inline(always)]
+    fn fetch(&self, class: usize, lane: usize) {
+        let class = self.start.wrapping_offset(class as isize * self.stride);
+        prefetch(class.wrapping_add(lane));
+    }
 }
 
 /// A kernel that also works on tiles.
@@ -90,8 +108,15 @@ impl<T: Float> Tile<'_, T> {
             largest: c(T::ZERO),
             sum: TermSum::new(simd),
         };
+        let ahead = self.ahead;
         let mut pairs = self.elements.chunks_exact_mut(2 * ROWS);
+        let mut number = 0;
         for pair in &mut pairs {
+            for ahead in ahead {
+                ahead.fetch(number, start);
+                ahead.fetch(number + 1, start);
+            }
+            number += 2;
             let (first, second) = pair.split_at_mut(ROWS);
             terms.add::<2, KEEP>(
                 simd,
@@ -99,6 +124,9 @@ impl<T: Float> Tile<'_, T> {
             );
         }
         for class in pairs.into_remainder().chunks_exact_mut(ROWS) {
+            for ahead in ahead {
+                ahead.fetch(number, start);
+            }
             terms.add::<1, KEEP>(simd, [&mut class[lanes.clone()]]);
         }
         let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());

@@ -11,8 +11,9 @@ use super::view::{Rows, View, ViewMut};
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::piece::PieceKernel;
-use crate::kernel::tile::Tile;
+use crate::kernel::tile::{Ahead, Tile};
 use crate::simd::level::Instructions;
+use crate::simd::reduce::prefetch;
 use crate::simd::transpose::{ROWS, reach, to_columns, to_rows};
 use crate::simd::{Task, dispatch, level};
 
@@ -28,7 +29,7 @@ const FEW_ROWS: usize = 8;
 /// Tiles that are filled together where rows lie side by side, as long as they have so many bytes:
 /// classes that are a power of two apart share a few places in the caches, and what is fetched ahead
 /// of one is gone before the next tile asks for it.
-const MOST_TILES: usize = 8;
+const MOST_TILES: usize = 4;
 const MOST_BYTES: usize = 1 << 16;
 
 /// Runs a kernel over the classes of the input along an axis for what it adds up to; `merge` gets
@@ -204,11 +205,32 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
             let rows = self.tiling.rows_of_group(left.clone(), most);
             left.start += rows.len().div_ceil(ROWS);
             load(simd, self.input, rows.clone(), tiles, spare);
-            for (tile, rows) in tiles.chunks_exact_mut(elements).zip(by_tile(rows.clone())) {
+            let next = if left.is_empty() {
+                rows.start
+            } else {
+                self.tiling.rows_of_group(left.clone(), most).start
+            };
+            for (tile, of_tile) in tiles.chunks_exact_mut(elements).zip(by_tile(rows.clone())) {
+                let nothing = Ahead {
+                    start: tile.as_ptr(),
+                    stride: 0,
+                };
+                let ahead = |from: &Rows<'_, T>, first: usize| match Layout::of(from) {
+                    Layout::SideBySide => Ahead {
+                        start: from.pointer(first).wrapping_add(of_tile.start - rows.start),
+                        stride: from.stride(),
+                    },
+                    _ => nothing,
+                };
+                let written = |output| ahead(output, rows.start);
                 let mut numbered = Tile {
+                    ahead: [
+                        ahead(self.input, next),
+                        self.output.map_or(nothing, written),
+                    ],
                     elements: tile,
-                    first: rows.start,
-                    rows: rows.len(),
+                    first: of_tile.start,
+                    rows: of_tile.len(),
                 };
                 self.kernel.tile(simd, &mut numbered, &mut total);
             }
@@ -273,6 +295,7 @@ fn load<S: Simd, T: Float>(
                 // SAFETY: the elements of a class lie one behind the other.
                 let class = unsafe { std::slice::from_raw_parts(class, count) };
                 for (part, tile) in class.chunks(ROWS).zip(tiles.chunks_exact_mut(elements)) {
+                    prefetch_class(part.as_ptr().wrapping_offset(from.stride()));
                     copy(part, &mut tile[number * ROWS..][..ROWS]);
                 }
             }
@@ -326,6 +349,7 @@ unsafe fn store<S: Simd, T: Float>(
                 // SAFETY: the elements of a class lie one behind the other.
                 let class = unsafe { std::slice::from_raw_parts_mut(class, count) };
                 for (part, tile) in class.chunks_mut(ROWS).zip(tiles.chunks_exact(elements)) {
+                    prefetch_class(part.as_ptr().wrapping_offset(to.stride()));
                     copy(&tile[number * ROWS..][..part.len()], part);
                 }
             }
@@ -341,6 +365,14 @@ unsafe fn store<S: Simd, T: Float>(
                 }
             }
         }
+    }
+}
+
+/// Fetches the elements of one class of a tile.
+#[inline(always)]
+fn prefetch_class<T: Float>(start: *const T) {
+    for lane in (0..ROWS).step_by(T::LANES) {
+        prefetch(start.wrapping_add(lane));
     }
 }
 
