@@ -184,8 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--output",
         type=Path,
-        default=HERE.parent / "docs" / "images" / "speed.svg",
-        help="where the picture goes, as .svg or .png (default: docs/images/speed.svg)",
+        default=HERE.parent / "docs" / "figures" / "speed.svg",
+        help="where the picture goes, as .svg or .png (default: docs/figures/speed.svg)",
     )
     options = parser.parse_args(arguments)
     content = json.loads(options.measured.read_text(encoding="utf-8"))
