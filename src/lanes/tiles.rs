@@ -215,19 +215,11 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
                     start: tile.as_ptr(),
                     stride: 0,
                 };
-                let ahead = |from: &Rows<'_, T>, first: usize| match Layout::of(from) {
-                    Layout::SideBySide => Ahead {
-                        start: from.pointer(first).wrapping_add(of_tile.start - rows.start),
-                        stride: from.stride(),
-                    },
-                    _ => nothing,
-                };
-                let written = |output| ahead(output, rows.start);
+                let offset = of_tile.start - rows.start;
+                let read = ahead(self.input, next, offset);
+                let written = self.output.and_then(|to| ahead(to, rows.start, offset));
                 let mut numbered = Tile {
-                    ahead: [
-                        ahead(self.input, next),
-                        self.output.map_or(nothing, written),
-                    ],
+                    ahead: [read.unwrap_or(nothing), written.unwrap_or(nothing)],
                     elements: tile,
                     first: of_tile.start,
                     rows: of_tile.len(),
@@ -255,6 +247,17 @@ impl<T, Kernel> TileGrain<'_, '_, T, Kernel> {
             1
         }
     }
+}
+
+/// The elements of the rows from `first + offset` on, if each class of them lies elsewhere: what
+/// lies together the machine fetches by itself. The rows may end before.
+#[inline(always)]
+fn ahead<T>(rows: &Rows<'_, T>, first: usize, offset: usize) -> Option<Ahead<T>> {
+    let apart = matches!(Layout::of(rows), Layout::SideBySide);
+    apart.then(|| Ahead {
+        start: rows.pointer(first).wrapping_add(offset),
+        stride: rows.stride(),
+    })
 }
 
 /// The rows of each tile of a group.
