@@ -1,7 +1,7 @@
 //! The functions on views, compiled in this crate for each element type.
 //!
 //! The public functions are generic, and generic code is compiled by whoever calls it: vector code
-//! for five instruction sets takes minutes, and a debug build makes it slow. So they only turn
+//! for several instruction sets takes minutes, and a debug build makes it slow. So they only turn
 //! arrays into views and call what stands here. Here belongs every function that runs a kernel, and
 //! nothing else.
 

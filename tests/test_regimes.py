@@ -90,8 +90,8 @@ def test_runs_of_rows_side_by_side(inner: int, classes: int, dtype: Float) -> No
     check_all(x, random_indices(rng, x.shape, 1), 1)
 
 
-# Up to eight tiles of rows that lie side by side are filled together: fewer of more classes.
-@pytest.mark.parametrize("inner", [64, 127, 128, 129, 449, 511, 512, 513, 575, 1090])
+# Up to four tiles of rows that lie side by side are filled together: fewer of more classes.
+@pytest.mark.parametrize("inner", [64, 127, 128, 129, 193, 255, 256, 257, 511, 512, 513, 1090])
 @pytest.mark.parametrize("classes", [2, 3, 31, 32, 33, 128])
 def test_groups_of_tiles(inner: int, classes: int, dtype: Float) -> None:
     """Rows side by side give the bits of the same rows one behind the other."""

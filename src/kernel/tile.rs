@@ -20,8 +20,8 @@ pub(crate) struct Tile<'a, T> {
     /// The number of the first row, and how many there are.
     pub(crate) first: usize,
     pub(crate) rows: usize,
-    /// What is read, and what is written, after this tile.
-    pub(crate) ahead: [Ahead<T>; 2],
+    /// What is read, and what is written, after this tile, if it is to be fetched.
+    pub(crate) ahead: [Option<Ahead<T>>; 2],
 }
 
 /// Elements that are fetched while a tile is worked on: where the first class begins, and how far
@@ -112,7 +112,7 @@ impl<T: Float> Tile<'_, T> {
         let mut pairs = self.elements.chunks_exact_mut(2 * ROWS);
         let mut number = 0;
         for pair in &mut pairs {
-            for ahead in ahead {
+            for ahead in ahead.iter().flatten() {
                 ahead.fetch(number, start);
                 ahead.fetch(number + 1, start);
             }
@@ -124,7 +124,7 @@ impl<T: Float> Tile<'_, T> {
             );
         }
         for class in pairs.into_remainder().chunks_exact_mut(ROWS) {
-            for ahead in ahead {
+            for ahead in ahead.iter().flatten() {
                 ahead.fetch(number, start);
             }
             terms.add::<1, KEEP>(simd, [&mut class[lanes.clone()]]);

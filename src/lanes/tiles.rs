@@ -140,20 +140,14 @@ impl Tiling {
         self.rows / self.run * self.run.div_ceil(ROWS)
     }
 
-    /// The rows of a tile.
-    fn rows_of(self, tile: usize) -> Range<usize> {
-        let tiles_in_run = self.run.div_ceil(ROWS);
-        let run = tile / tiles_in_run * self.run;
-        let first = tile % tiles_in_run * ROWS;
-        run + first..run + self.run.min(first + ROWS)
-    }
-
     /// The rows of as many of the tiles as lie one behind the other in a run, up to so many.
-    fn rows_of_group(self, tiles: Range<usize>, most: usize) -> Range<usize> {
+    fn rows_of(self, tiles: Range<usize>, most: usize) -> Range<usize> {
         let tiles_in_run = self.run.div_ceil(ROWS);
-        let left = tiles_in_run - tiles.start % tiles_in_run;
-        let last = tiles.start + tiles.len().min(left).min(most) - 1;
-        self.rows_of(tiles.start).start..self.rows_of(last).end
+        let (run, tile) = (tiles.start / tiles_in_run, tiles.start % tiles_in_run);
+        let first = tile * ROWS;
+        let count = tiles.len().min(most) * ROWS;
+        let start = run * self.run + first;
+        start..start + count.min(self.run - first)
     }
 }
 
@@ -201,25 +195,20 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
         let spare = aligned(spare, reach(self.input.len()));
         let tiles = aligned(tiles, elements * most.min(self.tiles.len()));
         let mut left = self.tiles;
+        let mut next = self.tiling.rows_of(left.clone(), most);
         while !left.is_empty() {
-            let rows = self.tiling.rows_of_group(left.clone(), most);
+            let rows = next.clone();
             left.start += rows.len().div_ceil(ROWS);
+            if !left.is_empty() {
+                next = self.tiling.rows_of(left.clone(), most);
+            }
             load(simd, self.input, rows.clone(), tiles, spare);
-            let next = if left.is_empty() {
-                rows.start
-            } else {
-                self.tiling.rows_of_group(left.clone(), most).start
-            };
             for (tile, of_tile) in tiles.chunks_exact_mut(elements).zip(by_tile(rows.clone())) {
-                let nothing = Ahead {
-                    start: tile.as_ptr(),
-                    stride: 0,
-                };
                 let offset = of_tile.start - rows.start;
-                let read = ahead(self.input, next, offset);
+                let read = ahead(self.input, next.start, offset);
                 let written = self.output.and_then(|to| ahead(to, rows.start, offset));
                 let mut numbered = Tile {
-                    ahead: [read.unwrap_or(nothing), written.unwrap_or(nothing)],
+                    ahead: [read, written],
                     elements: tile,
                     first: of_tile.start,
                     rows: of_tile.len(),
