@@ -138,7 +138,7 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
             return Ok(Loss::Reduced(T::from_f64(loss.to_f64())));
         }
         let mut losses = ArrayD::from_elem(IxDyn(self.shape()), T::ZERO);
-        self.write_losses(&losses.view_mut().into())?;
+        self.write_losses(&ViewMut::of(losses.view_mut()))?;
         Ok(Loss::Unreduced(losses))
     }
 

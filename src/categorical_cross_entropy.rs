@@ -1,13 +1,15 @@
 //! Cross entropy of probabilities.
 
-use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
+use ndarray::{ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
 use crate::coefficients::ClassOptions;
 use crate::compiled::{ClassLosses, compiled};
 use crate::error::Result;
-use crate::float::Float;
+use crate::float::{Element, Float};
 use crate::kernel::probs_loss::ProbsLoss;
-use crate::loss::{CheckedLoss, ClassLossCall, Loss, Reduction, check_eps, loss, loss_and_grad};
+use crate::loss::{
+    CheckedLoss, ClassLossCall, Loss, LossAndGrad, Reduction, check_eps, loss, loss_and_grad,
+};
 use crate::targets::Targets;
 
 /// Multiclass cross entropy from probabilities.
@@ -102,7 +104,7 @@ impl<'a> CategoricalCrossEntropy<'a> {
 
     /// A weight for each class, of shape (C). Default: 1 for each. A class of weight 0 adds
     /// nothing.
-    pub fn weight<W: Float>(mut self, weight: ArrayView1<'_, W>) -> Self {
+    pub fn weight<W: Element>(mut self, weight: ArrayView1<'_, W>) -> Self {
         self.options.set_weight(weight);
         self
     }
@@ -138,12 +140,12 @@ impl<'a> CategoricalCrossEntropy<'a> {
     /// # Errors
     ///
     /// Those listed at the type. Nothing has been computed then.
-    pub fn loss<'t, T: Float, D: Dimension>(
+    pub fn loss<'t, T: Element, D: Dimension>(
         &self,
         probs: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
-    ) -> Result<Loss<T>> {
+    ) -> Result<Loss<T::Compute>> {
         loss(&self.loss, &self.options, probs, targets, axis, None)
     }
 
@@ -155,12 +157,12 @@ impl<'a> CategoricalCrossEntropy<'a> {
     /// # Errors
     ///
     /// Those listed at the type.
-    pub fn loss_and_grad<'t, T: Float, D: Dimension>(
+    pub fn loss_and_grad<'t, T: Element, D: Dimension>(
         &self,
         probs: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
-    ) -> Result<(Loss<T>, Array<T, D>)> {
+    ) -> Result<LossAndGrad<T, D>> {
         loss_and_grad(&self.loss, &self.options, probs, targets, axis)
     }
 
@@ -171,13 +173,13 @@ impl<'a> CategoricalCrossEntropy<'a> {
     ///
     /// Those listed at the type, and [`Shape`](crate::Error::Shape) if `out` has another shape.
     /// Nothing has been written then.
-    pub fn loss_and_grad_into<'t, T: Float, D: Dimension>(
+    pub fn loss_and_grad_into<'t, T: Element, D: Dimension>(
         &self,
         probs: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
         out: ArrayViewMut<'_, T, D>,
-    ) -> Result<Loss<T>> {
+    ) -> Result<Loss<T::Compute>> {
         loss(&self.loss, &self.options, probs, targets, axis, Some(out))
     }
 }

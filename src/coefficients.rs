@@ -8,7 +8,7 @@ use fearless_simd::{Select, Simd, SimdBase, f64x8};
 use ndarray::ArrayView1;
 
 use crate::error::{Error, Result};
-use crate::float::Float;
+use crate::float::Element;
 use crate::kernel::class_loss::{Coefficients, RowTarget};
 use crate::kernel::index_loss::IndexTargets;
 use crate::kernel::spread::{Mixing, Soft, Spread};
@@ -29,8 +29,8 @@ pub(crate) struct ClassOptions<'a> {
 }
 
 impl ClassOptions<'_> {
-    pub(crate) fn set_weight<W: Float>(&mut self, weight: ArrayView1<'_, W>) {
-        self.weight = Some(weight.iter().map(|w| Float::to_f64(*w)).collect());
+    pub(crate) fn set_weight<W: Element>(&mut self, weight: ArrayView1<'_, W>) {
+        self.weight = Some(weight.iter().map(|w| w.to_f64()).collect());
     }
 }
 

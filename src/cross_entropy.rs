@@ -1,13 +1,13 @@
 //! Cross entropy of logits, with its gradient in the same pass.
 
-use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
+use ndarray::{ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
 use crate::coefficients::ClassOptions;
 use crate::compiled::{ClassLosses, compiled};
 use crate::error::{Error, Result};
-use crate::float::Float;
+use crate::float::{Element, Float};
 use crate::kernel::class_loss::LogitsLoss;
-use crate::loss::{CheckedLoss, Loss, Reduction, loss, loss_and_grad};
+use crate::loss::{CheckedLoss, Loss, LossAndGrad, Reduction, loss, loss_and_grad};
 use crate::targets::Targets;
 
 /// Cross entropy of logits: the softmax loss, with its gradient in the same pass.
@@ -141,7 +141,7 @@ impl<'a> CrossEntropy<'a> {
 
     /// A weight for each class, of shape (C). Default: 1 for each. A class of weight 0 adds
     /// nothing.
-    pub fn weight<W: Float>(mut self, weight: ArrayView1<'_, W>) -> Self {
+    pub fn weight<W: Element>(mut self, weight: ArrayView1<'_, W>) -> Self {
         self.options.set_weight(weight);
         self
     }
@@ -183,12 +183,12 @@ impl<'a> CrossEntropy<'a> {
     /// # Errors
     ///
     /// Those listed at the type. Nothing has been computed then.
-    pub fn loss<'t, T: Float, D: Dimension>(
+    pub fn loss<'t, T: Element, D: Dimension>(
         &self,
         logits: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
-    ) -> Result<Loss<T>> {
+    ) -> Result<Loss<T::Compute>> {
         loss(&self.loss, &self.options, logits, targets, axis, None)
     }
 
@@ -200,12 +200,12 @@ impl<'a> CrossEntropy<'a> {
     /// # Errors
     ///
     /// Those listed at the type.
-    pub fn loss_and_grad<'t, T: Float, D: Dimension>(
+    pub fn loss_and_grad<'t, T: Element, D: Dimension>(
         &self,
         logits: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
-    ) -> Result<(Loss<T>, Array<T, D>)> {
+    ) -> Result<LossAndGrad<T, D>> {
         loss_and_grad(&self.loss, &self.options, logits, targets, axis)
     }
 
@@ -216,13 +216,13 @@ impl<'a> CrossEntropy<'a> {
     ///
     /// Those listed at the type, and [`Shape`](crate::Error::Shape) if `out` has another shape.
     /// Nothing has been written then.
-    pub fn loss_and_grad_into<'t, T: Float, D: Dimension>(
+    pub fn loss_and_grad_into<'t, T: Element, D: Dimension>(
         &self,
         logits: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
         out: ArrayViewMut<'_, T, D>,
-    ) -> Result<Loss<T>> {
+    ) -> Result<Loss<T::Compute>> {
         loss(&self.loss, &self.options, logits, targets, axis, Some(out))
     }
 }

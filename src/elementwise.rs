@@ -4,7 +4,7 @@ use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 
 use crate::compiled::{MapElements, compiled};
 use crate::error::Result;
-use crate::float::Float;
+use crate::float::{Element, Float};
 use crate::kernel::elementwise::{Elementwise, VectorFunction};
 use crate::lanes::{View, ViewMut, write_blocks};
 
@@ -27,6 +27,7 @@ use crate::lanes::{View, ViewMut, write_blocks};
 ///
 /// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. A result
 /// below the smallest normal number is within 2 ulp of the subnormal; it is not flushed to 0.
+/// Results in f16 and bf16 are within 1 ulp of that type.
 ///
 /// # Errors
 ///
@@ -53,8 +54,8 @@ use crate::lanes::{View, ViewMut, write_blocks};
 /// [`BinaryCrossEntropyWithLogits`](crate::BinaryCrossEntropyWithLogits), the loss to train with.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
-pub fn sigmoid<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, compiled::<T>().sigmoid)
+pub fn sigmoid<T: Element, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
+    mapped(logits, compiled::<T::Compute>().sigmoid)
 }
 
 /// [`sigmoid`] written to `out`, an array of the same shape.
@@ -63,11 +64,11 @@ pub fn sigmoid<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Ar
 ///
 /// Those of [`sigmoid`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing has
 /// been written then.
-pub fn sigmoid_into<T: Float, D: Dimension>(
+pub fn sigmoid_into<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (compiled::<T>().sigmoid)(&logits.into(), &out.into())
+    (compiled::<T::Compute>().sigmoid)(&View::of(logits), &ViewMut::of(out))
 }
 
 /// [`sigmoid`] in place: the logits are replaced by the result.
@@ -75,8 +76,8 @@ pub fn sigmoid_into<T: Float, D: Dimension>(
 /// # Errors
 ///
 /// Those of [`sigmoid`]. Nothing has been written then.
-pub fn sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, compiled::<T>().sigmoid)
+pub fn sigmoid_in_place<T: Element, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
+    map_in_place(logits, compiled::<T::Compute>().sigmoid)
 }
 
 /// The logarithm of the [`sigmoid`], element by element.
@@ -98,6 +99,7 @@ pub fn sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) 
 ///
 /// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. A result
 /// below the smallest normal number is within 2 ulp of the subnormal; it is not flushed to 0.
+/// Results in f16 and bf16 are within 1 ulp of that type.
 ///
 /// # Errors
 ///
@@ -123,8 +125,8 @@ pub fn sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) 
 /// more than two classes.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
-pub fn log_sigmoid<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, compiled::<T>().log_sigmoid)
+pub fn log_sigmoid<T: Element, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
+    mapped(logits, compiled::<T::Compute>().log_sigmoid)
 }
 
 /// [`log_sigmoid`] written to `out`, an array of the same shape.
@@ -133,11 +135,11 @@ pub fn log_sigmoid<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Resul
 ///
 /// Those of [`log_sigmoid`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing
 /// has been written then.
-pub fn log_sigmoid_into<T: Float, D: Dimension>(
+pub fn log_sigmoid_into<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (compiled::<T>().log_sigmoid)(&logits.into(), &out.into())
+    (compiled::<T::Compute>().log_sigmoid)(&View::of(logits), &ViewMut::of(out))
 }
 
 /// [`log_sigmoid`] in place: the logits are replaced by the result.
@@ -145,8 +147,10 @@ pub fn log_sigmoid_into<T: Float, D: Dimension>(
 /// # Errors
 ///
 /// Those of [`log_sigmoid`]. Nothing has been written then.
-pub fn log_sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, compiled::<T>().log_sigmoid)
+pub fn log_sigmoid_in_place<T: Element, D: Dimension>(
+    logits: ArrayViewMut<'_, T, D>,
+) -> Result<()> {
+    map_in_place(logits, compiled::<T::Compute>().log_sigmoid)
 }
 
 /// The smooth positive part, element by element.
@@ -168,6 +172,7 @@ pub fn log_sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, 
 ///
 /// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. A result
 /// below the smallest normal number is within 2 ulp of the subnormal; it is not flushed to 0.
+/// Results in f16 and bf16 are within 1 ulp of that type.
 ///
 /// # Errors
 ///
@@ -193,8 +198,8 @@ pub fn log_sigmoid_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, 
 /// loss that is made of it.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 3.10.
-pub fn softplus<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
-    mapped(logits, compiled::<T>().softplus)
+pub fn softplus<T: Element, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<Array<T, D>> {
+    mapped(logits, compiled::<T::Compute>().softplus)
 }
 
 /// [`softplus`] written to `out`, an array of the same shape.
@@ -203,11 +208,11 @@ pub fn softplus<T: Float, D: Dimension>(logits: ArrayView<'_, T, D>) -> Result<A
 ///
 /// Those of [`softplus`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing
 /// has been written then.
-pub fn softplus_into<T: Float, D: Dimension>(
+pub fn softplus_into<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (compiled::<T>().softplus)(&logits.into(), &out.into())
+    (compiled::<T::Compute>().softplus)(&View::of(logits), &ViewMut::of(out))
 }
 
 /// [`softplus`] in place: the logits are replaced by the result.
@@ -215,24 +220,24 @@ pub fn softplus_into<T: Float, D: Dimension>(
 /// # Errors
 ///
 /// Those of [`softplus`]. Nothing has been written then.
-pub fn softplus_in_place<T: Float, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
-    map_in_place(logits, compiled::<T>().softplus)
+pub fn softplus_in_place<T: Element, D: Dimension>(logits: ArrayViewMut<'_, T, D>) -> Result<()> {
+    map_in_place(logits, compiled::<T::Compute>().softplus)
 }
 
-fn mapped<T: Float, D: Dimension>(
+fn mapped<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
-    function: MapElements<T>,
+    function: MapElements<T::Compute>,
 ) -> Result<Array<T, D>> {
     let mut out = Array::from_elem(logits.raw_dim(), T::ZERO);
-    function(&logits.into(), &out.view_mut().into())?;
+    function(&View::of(logits), &ViewMut::of(out.view_mut()))?;
     Ok(out)
 }
 
-fn map_in_place<T: Float, D: Dimension>(
+fn map_in_place<T: Element, D: Dimension>(
     logits: ArrayViewMut<'_, T, D>,
-    function: MapElements<T>,
+    function: MapElements<T::Compute>,
 ) -> Result<()> {
-    let out = ViewMut::from(logits);
+    let out = ViewMut::of(logits);
     function(&out.as_input(), &out)
 }
 

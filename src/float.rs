@@ -1,4 +1,5 @@
-//! The element types: the sealed [`Float`] trait with each format's constants and its SIMD vector.
+//! The element types: the sealed [`Element`] trait of what arrays hold, and the [`Float`] trait of
+//! what is computed with, with each format's constants and its SIMD vector.
 //!
 //! Here belongs what depends on the number format alone: widths, exponents, polynomial
 //! coefficients, conversions. No loops, no rows, no mathematics.
@@ -6,16 +7,133 @@
 use fearless_simd::{
     Simd, SimdFloat, SimdFloatElement, SimdNarrow, SimdWiden, f32x4, f32x16, f64x4, f64x8,
 };
+use half::{bf16, f16};
 
 mod sealed {
     pub trait Sealed {}
+    impl Sealed for half::f16 {}
+    impl Sealed for half::bf16 {}
     impl Sealed for f32 {}
     impl Sealed for f64 {}
 }
 
-/// An element type of logits, probabilities and gradients: [`f32`] or [`f64`].
+/// An element type of logits, probabilities and gradients: [`f32`], [`f64`], or
+/// [`half::f16`] and [`half::bf16`], which are computed with as `f32`.
 ///
 /// The trait is sealed: every kernel's error bound is proved and tested for each format.
+pub trait Element: sealed::Sealed + Copy + PartialEq + Send + Sync + 'static {
+    /// What is computed with, and what losses and log-sum-exps are returned as.
+    type Compute: Float;
+
+    /// The name that NumPy gives the type, for instance `float32`.
+    const NAME: &'static str;
+    #[doc(hidden)]
+    const ENCODING: Encoding;
+    #[doc(hidden)]
+    const ZERO: Self;
+
+    #[doc(hidden)]
+    fn from_compute(value: Self::Compute) -> Self;
+    #[doc(hidden)]
+    fn to_f64(self) -> f64;
+}
+
+impl Element for f16 {
+    type Compute = f32;
+
+    const NAME: &'static str = "float16";
+    const ENCODING: Encoding = Encoding::F16;
+    const ZERO: Self = Self::ZERO;
+
+    #[inline(always)]
+    fn from_compute(value: f32) -> Self {
+        Self::from_f32(value)
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        Self::to_f64(self)
+    }
+}
+
+impl Element for bf16 {
+    type Compute = f32;
+
+    const NAME: &'static str = "bfloat16";
+    const ENCODING: Encoding = Encoding::Bf16;
+    const ZERO: Self = Self::ZERO;
+
+    #[inline(always)]
+    fn from_compute(value: f32) -> Self {
+        Self::from_f32(value)
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        Self::to_f64(self)
+    }
+}
+
+impl<T: Float> Element for T {
+    type Compute = T;
+
+    const NAME: &'static str = <T as Float>::NAME;
+    const ENCODING: Encoding = Encoding::Own;
+    const ZERO: Self = <T as Float>::ZERO;
+
+    #[inline(always)]
+    fn from_compute(value: T) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        Float::to_f64(self)
+    }
+}
+
+/// What the elements of an array are that is computed with as another type.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// That type itself.
+    Own,
+    /// [`half::f16`], computed with as `f32`.
+    F16,
+    /// [`half::bf16`], computed with as `f32`.
+    Bf16,
+}
+
+impl Encoding {
+    /// The place so many elements on.
+    #[inline(always)]
+    pub(crate) fn offset<T>(self, start: *const T, elements: isize) -> *const T {
+        match self {
+            Self::Own => start.wrapping_offset(elements),
+            Self::F16 | Self::Bf16 => start.cast::<u16>().wrapping_offset(elements).cast(),
+        }
+    }
+
+    /// The value of one encoded element.
+    #[inline(always)]
+    pub(crate) fn decoded(self, bits: u16) -> f32 {
+        match self {
+            Self::Bf16 => bf16::from_bits(bits).to_f32(),
+            _ => f16::from_bits(bits).to_f32(),
+        }
+    }
+
+    /// One value, rounded to the nearest element.
+    #[inline(always)]
+    pub(crate) fn encoded(self, value: f32) -> u16 {
+        match self {
+            Self::Bf16 => bf16::from_f32(value).to_bits(),
+            _ => f16::from_f32(value).to_bits(),
+        }
+    }
+}
+
+/// A type that is computed with: [`f32`] or [`f64`].
 pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
     /// The logical vector: 512 bits whatever the machine's width, so that results have the same
     /// bits everywhere.
@@ -60,6 +178,12 @@ pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
     fn widen<S: Simd>(vector: Self::Vector<S>) -> Self::Widened<S>;
     #[doc(hidden)]
     fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S>;
+    /// The slice as one of `f32`, if it is.
+    #[doc(hidden)]
+    fn as_f32s(slice: &[Self]) -> Option<&[f32]>;
+    /// The same to write to.
+    #[doc(hidden)]
+    fn as_f32s_mut(slice: &mut [Self]) -> Option<&mut [f32]>;
     /// Of slices of either type the one of this type.
     #[doc(hidden)]
     fn of_either<'a>(f32s: Option<&'a [f32]>, f64s: Option<&'a [f64]>) -> Option<&'a [Self]>;
@@ -202,6 +326,16 @@ impl Float for f32 {
     }
 
     #[inline(always)]
+    fn as_f32s(slice: &[f32]) -> Option<&[f32]> {
+        Some(slice)
+    }
+
+    #[inline(always)]
+    fn as_f32s_mut(slice: &mut [f32]) -> Option<&mut [f32]> {
+        Some(slice)
+    }
+
+    #[inline(always)]
     fn of_either<'a>(f32s: Option<&'a [f32]>, _: Option<&'a [f64]>) -> Option<&'a [f32]> {
         f32s
     }
@@ -307,6 +441,16 @@ impl Float for f64 {
     #[inline(always)]
     fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S> {
         widened[0]
+    }
+
+    #[inline(always)]
+    fn as_f32s(_: &[f64]) -> Option<&[f32]> {
+        None
+    }
+
+    #[inline(always)]
+    fn as_f32s_mut(_: &mut [f64]) -> Option<&mut [f32]> {
+        None
     }
 
     #[inline(always)]

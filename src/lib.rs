@@ -33,8 +33,9 @@
 //!
 //! A function whose name ends in `_into` writes to an array of the caller, one that ends in
 //! `_in_place` to its input. A loss is a struct of options with chained setters; its methods are
-//! `loss`, `loss_and_grad` and `loss_and_grad_into`. Element types are [`f32`] and [`f64`].
-//! Whatever is refused is refused with an [`Error`], before anything is written.
+//! `loss`, `loss_and_grad` and `loss_and_grad_into`. [`Element`] types are [`f32`], [`f64`],
+//! [`half::f16`] and [`half::bf16`]; of the last two losses are `f32`. Whatever is refused is refused
+//! with an [`Error`], before anything is written.
 //!
 //! # Features
 //!
@@ -69,7 +70,8 @@
 //! Results are at most 2 ulp from the exactly rounded ones for every finite input, in f32 and f64;
 //! each item says where that means ulp of a larger term, and where it is 4 ulp (f64 losses with
 //! weights, smoothing or soft targets). So a confident right answer keeps its small loss, where the
-//! usual formulas round it to 0. Sums are kept wider than the data, and those over rows are
+//! usual formulas round it to 0. Results in f16 and bf16 are within 1 ulp of that type. Sums are kept
+//! wider than the data, and those over rows are
 //! compensated. [`linear`] is a plain matrix product and has no such bound.
 //!
 //! # Reproducibility
@@ -119,9 +121,9 @@ pub use elementwise::{
     softplus, softplus_in_place, softplus_into,
 };
 pub use error::{Error, Result};
-pub use float::Float;
+pub use float::{Element, Float};
 pub use linear::linear;
-pub use loss::{Loss, Reduction};
+pub use loss::{Loss, LossAndGrad, Reduction};
 pub use nll_loss::NllLoss;
 pub use predict::{accuracy, perplexity, top_k};
 pub use softmax::{

@@ -4,7 +4,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array, ArrayView, ArrayView1, ArrayView2, Dimension};
 
 use crate::error::{Error, Result};
-use crate::float::Float;
+use crate::float::{Element, Float};
 use crate::lanes::check_shape;
 
 /// The fully connected layer, the one that makes the logits: `x @ weight.T + bias`.
@@ -53,7 +53,7 @@ use crate::lanes::check_shape;
 /// [`CrossEntropy`](crate::CrossEntropy), the loss to train the weights with.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.3.
-pub fn linear<T: Float, D: Dimension>(
+pub fn linear<T: Element, D: Dimension>(
     x: ArrayView<'_, T, D>,
     weight: ArrayView2<'_, T>,
     bias: Option<ArrayView1<'_, T>>,
@@ -76,12 +76,14 @@ pub fn linear<T: Float, D: Dimension>(
     shape[last] = outputs;
     let flat = x.to_shape((rows, features)).expect("as many elements");
     // Sums are kept wider than the data: those of f32 in f64.
-    let (flat, weight) = (flat.mapv(Float::to_f64), weight.mapv(Float::to_f64));
+    let (flat, weight) = (flat.mapv(Element::to_f64), weight.mapv(Element::to_f64));
     let mut result = Array::zeros((rows, outputs));
     if let Some(bias) = bias {
-        result.assign(&bias.mapv(Float::to_f64));
+        result.assign(&bias.mapv(Element::to_f64));
     }
     general_mat_mul(1.0, &flat, &weight.t(), 1.0, &mut result);
-    let result = result.mapv(T::from_f64).into_shape_with_order(shape);
+    let result = result
+        .mapv(|sum| T::from_compute(T::Compute::from_f64(sum)))
+        .into_shape_with_order(shape);
     Ok(result.expect("as many elements"))
 }

@@ -5,7 +5,7 @@ use ndarray::{Array, ArrayD, ArrayView, ArrayViewMut, Axis, Dimension, IxDyn};
 use crate::coefficients::{ClassOptions, Plan};
 use crate::compiled::ClassLosses;
 use crate::error::{Error, Result};
-use crate::float::Float;
+use crate::float::{Element, Float};
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
 use crate::kernel::index_loss::IndexLossKernel;
 use crate::lanes::{
@@ -82,6 +82,9 @@ pub enum Loss<T> {
     /// binary losses: in their shape).
     Unreduced(ArrayD<T>),
 }
+
+/// A loss, in the type that its scores are computed with, and its gradient, in theirs.
+pub type LossAndGrad<T, D> = (Loss<<T as Element>::Compute>, Array<T, D>);
 
 impl<T: Float> Loss<T> {
     /// The mean or the sum; `None` with [`Reduction::None`].
@@ -169,28 +172,28 @@ pub(crate) fn class_losses<T: Float>(
 }
 
 /// The loss of arrays.
-pub(crate) fn loss<'t, T: Float, D: Dimension, L: CheckedLoss<T>>(
+pub(crate) fn loss<'t, T: Element, D: Dimension, L: CheckedLoss<T::Compute>>(
     loss: &L,
     options: &ClassOptions<'_>,
     scores: ArrayView<'_, T, D>,
     targets: impl Into<Targets<'t, T>>,
     axis: Axis,
     out: Option<ArrayViewMut<'_, T, D>>,
-) -> Result<Loss<T>> {
-    let (scores, targets, out) = (View::from(scores), targets.into(), out.map(ViewMut::from));
+) -> Result<Loss<T::Compute>> {
+    let (scores, targets, out) = (View::of(scores), targets.into(), out.map(ViewMut::of));
     let targets = targets.view();
     let losses = L::compiled()(loss, options, &scores, &targets, axis.0, out.as_ref())?;
     Ok(losses.into_loss(&scores.shape_without(axis.0)))
 }
 
 /// The loss of arrays, and its gradient in a new one.
-pub(crate) fn loss_and_grad<'t, T: Float, D: Dimension>(
-    function: &impl CheckedLoss<T>,
+pub(crate) fn loss_and_grad<'t, T: Element, D: Dimension>(
+    function: &impl CheckedLoss<T::Compute>,
     options: &ClassOptions<'_>,
     scores: ArrayView<'_, T, D>,
     targets: impl Into<Targets<'t, T>>,
     axis: Axis,
-) -> Result<(Loss<T>, Array<T, D>)> {
+) -> Result<LossAndGrad<T, D>> {
     let mut gradient = Array::from_elem(scores.raw_dim(), T::ZERO);
     let out = Some(gradient.view_mut());
     let loss = loss(function, options, scores, targets, axis, out)?;

@@ -1,13 +1,13 @@
 //! Negative log-likelihood of log-probabilities.
 
-use ndarray::{Array, ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
+use ndarray::{ArrayView, ArrayView1, ArrayViewMut, Axis, Dimension};
 
 use crate::coefficients::ClassOptions;
 use crate::compiled::{ClassLosses, compiled};
 use crate::error::Result;
-use crate::float::Float;
+use crate::float::{Element, Float};
 use crate::kernel::probs_loss::LogProbsLoss;
-use crate::loss::{CheckedLoss, Loss, Reduction, loss, loss_and_grad};
+use crate::loss::{CheckedLoss, Loss, LossAndGrad, Reduction, loss, loss_and_grad};
 use crate::targets::Targets;
 
 /// Negative log-likelihood: cross entropy from log-probabilities.
@@ -90,7 +90,7 @@ impl<'a> NllLoss<'a> {
 
     /// A weight for each class, of shape (C). Default: 1 for each. A class of weight 0 adds
     /// nothing.
-    pub fn weight<W: Float>(mut self, weight: ArrayView1<'_, W>) -> Self {
+    pub fn weight<W: Element>(mut self, weight: ArrayView1<'_, W>) -> Self {
         self.options.set_weight(weight);
         self
     }
@@ -119,12 +119,12 @@ impl<'a> NllLoss<'a> {
     /// # Errors
     ///
     /// Those listed at the type. Nothing has been computed then.
-    pub fn loss<'t, T: Float, D: Dimension>(
+    pub fn loss<'t, T: Element, D: Dimension>(
         &self,
         log_probs: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
-    ) -> Result<Loss<T>> {
+    ) -> Result<Loss<T::Compute>> {
         loss(&LogProbsLoss, &self.options, log_probs, targets, axis, None)
     }
 
@@ -136,12 +136,12 @@ impl<'a> NllLoss<'a> {
     /// # Errors
     ///
     /// Those listed at the type.
-    pub fn loss_and_grad<'t, T: Float, D: Dimension>(
+    pub fn loss_and_grad<'t, T: Element, D: Dimension>(
         &self,
         log_probs: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
-    ) -> Result<(Loss<T>, Array<T, D>)> {
+    ) -> Result<LossAndGrad<T, D>> {
         loss_and_grad(&LogProbsLoss, &self.options, log_probs, targets, axis)
     }
 
@@ -152,13 +152,13 @@ impl<'a> NllLoss<'a> {
     ///
     /// Those listed at the type, and [`Shape`](crate::Error::Shape) if `out` has another shape.
     /// Nothing has been written then.
-    pub fn loss_and_grad_into<'t, T: Float, D: Dimension>(
+    pub fn loss_and_grad_into<'t, T: Element, D: Dimension>(
         &self,
         log_probs: ArrayView<'_, T, D>,
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
         out: ArrayViewMut<'_, T, D>,
-    ) -> Result<Loss<T>> {
+    ) -> Result<Loss<T::Compute>> {
         loss(
             &LogProbsLoss,
             &self.options,

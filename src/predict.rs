@@ -5,7 +5,7 @@ use ndarray::{Array, ArrayView, Axis, Dimension};
 use crate::coefficients::ClassOptions;
 use crate::compiled::compiled;
 use crate::error::{Error, Result};
-use crate::float::Float;
+use crate::float::{Element, Float};
 use crate::kernel::class_loss::LogitsLoss;
 use crate::kernel::predict::{Hits, Ranked, TopK};
 use crate::lanes::{View, read_rows, reserved};
@@ -52,13 +52,13 @@ use crate::targets::{Targets, TargetsView, check_indices};
 ///
 /// Source: top-k prediction in Russakovsky et al., ImageNet large scale visual recognition
 /// challenge, 2015.
-pub fn top_k<T: Float, D: Dimension>(
+pub fn top_k<T: Element, D: Dimension>(
     scores: ArrayView<'_, T, D>,
     k: usize,
     axis: Axis,
 ) -> Result<(Array<T, D>, Array<i64, D>)> {
-    let view = View::from(scores.view());
-    let ranked = (compiled::<T>().top_k)(&view, k as i128, axis.0)?;
+    let view = View::of(scores.view());
+    let ranked = (compiled::<T::Compute>().top_k)(&view, k as i128, axis.0)?;
     let mut shape = scores.raw_dim();
     shape[axis.0] = k;
     let (mut values, mut indices) = (
@@ -70,7 +70,10 @@ pub fn top_k<T: Float, D: Dimension>(
             .lanes_mut(axis)
             .into_iter()
             .zip(ranked.values.chunks(k));
-        rows.for_each(|(mut row, best)| row.iter_mut().zip(best).for_each(|(x, &best)| *x = best));
+        rows.for_each(|(mut row, best)| {
+            let places = row.iter_mut().zip(best);
+            places.for_each(|(x, &best)| *x = T::from_compute(best));
+        });
         let rows = indices
             .lanes_mut(axis)
             .into_iter()
@@ -127,7 +130,7 @@ pub fn top_k<T: Float, D: Dimension>(
 ///
 /// Source: top-k accuracy in Russakovsky et al., ImageNet large scale visual recognition challenge,
 /// 2015.
-pub fn accuracy<'a, T: Float, D: Dimension>(
+pub fn accuracy<'a, T: Element, D: Dimension>(
     scores: ArrayView<'_, T, D>,
     targets: impl Into<Targets<'a, T>>,
     k: usize,
@@ -135,8 +138,8 @@ pub fn accuracy<'a, T: Float, D: Dimension>(
     ignore_index: Option<i64>,
 ) -> Result<f64> {
     let targets = targets.into();
-    (compiled::<T>().accuracy)(
-        &scores.into(),
+    (compiled::<T::Compute>().accuracy)(
+        &View::of(scores),
         &targets.view(),
         k as i128,
         axis.0,
@@ -189,14 +192,14 @@ pub fn accuracy<'a, T: Float, D: Dimension>(
 ///
 /// Source: Jelinek, Mercer, Bahl and Baker, Perplexity: a measure of the difficulty of speech
 /// recognition tasks, 1977.
-pub fn perplexity<'a, T: Float, D: Dimension>(
+pub fn perplexity<'a, T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     targets: impl Into<Targets<'a, T>>,
     axis: Axis,
     ignore_index: Option<i64>,
 ) -> Result<f64> {
     let targets = targets.into();
-    (compiled::<T>().perplexity)(&logits.into(), &targets.view(), axis.0, ignore_index)
+    (compiled::<T::Compute>().perplexity)(&View::of(logits), &targets.view(), axis.0, ignore_index)
 }
 
 /// The best classes of all rows, row after row.

@@ -4,11 +4,13 @@ use ndarray::{Array, ArrayView, ArrayViewMut, Axis, Dimension, RemoveAxis};
 
 use crate::compiled::compiled;
 use crate::error::Result;
-use crate::float::Float;
+use crate::float::{Element, Float};
 use crate::kernel::RowKernel;
 use crate::kernel::piece::PieceKernel;
 use crate::kernel::softmax::LogSumExp;
 use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_rows};
+#[cfg(feature = "python")]
+use crate::lanes::{Where, run_over};
 
 /// Turns logits into probabilities along an axis.
 ///
@@ -32,6 +34,7 @@ use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_r
 ///
 /// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. A result
 /// below the smallest normal number is within 2 ulp of the subnormal; it is not flushed to 0.
+/// Results in f16 and bf16 are within 1 ulp of that type.
 ///
 /// # Errors
 ///
@@ -56,7 +59,7 @@ use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_r
 /// [`top_k`](crate::top_k), the most probable classes.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.3.
-pub fn softmax<T: Float, D: Dimension>(
+pub fn softmax<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
 ) -> Result<Array<T, D>> {
@@ -71,12 +74,12 @@ pub fn softmax<T: Float, D: Dimension>(
 ///
 /// Those of [`softmax`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing has
 /// been written then.
-pub fn softmax_into<T: Float, D: Dimension>(
+pub fn softmax_into<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (compiled::<T>().softmax)(&logits.into(), axis.0, &out.into())
+    (compiled::<T::Compute>().softmax)(&View::of(logits), axis.0, &ViewMut::of(out))
 }
 
 /// [`softmax`] in place: the logits are replaced by the result.
@@ -84,12 +87,12 @@ pub fn softmax_into<T: Float, D: Dimension>(
 /// # Errors
 ///
 /// Those of [`softmax`]. Nothing has been written then.
-pub fn softmax_in_place<T: Float, D: Dimension>(
+pub fn softmax_in_place<T: Element, D: Dimension>(
     logits: ArrayViewMut<'_, T, D>,
     axis: Axis,
 ) -> Result<()> {
-    let out = ViewMut::from(logits);
-    (compiled::<T>().softmax)(&out.as_input(), axis.0, &out)
+    let out = ViewMut::of(logits);
+    (compiled::<T::Compute>().softmax)(&out.as_input(), axis.0, &out)
 }
 
 /// The logarithm of the [`softmax`] along an axis.
@@ -112,7 +115,8 @@ pub fn softmax_in_place<T: Float, D: Dimension>(
 ///
 /// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. A result
 /// below the smallest normal number is within 2 ulp of the subnormal; it is not flushed to 0. That
-/// holds for a class whose probability is nearly 1, too.
+/// holds for a class whose probability is nearly 1, too. Results in f16 and bf16 are within 1 ulp
+/// of that type.
 ///
 /// # Errors
 ///
@@ -138,7 +142,7 @@ pub fn softmax_in_place<T: Float, D: Dimension>(
 ///
 /// Source: Blanchard, Higham and Higham, Accurately computing the log-sum-exp and softmax
 /// functions, 2021.
-pub fn log_softmax<T: Float, D: Dimension>(
+pub fn log_softmax<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
 ) -> Result<Array<T, D>> {
@@ -153,12 +157,12 @@ pub fn log_softmax<T: Float, D: Dimension>(
 ///
 /// Those of [`log_softmax`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing
 /// has been written then.
-pub fn log_softmax_into<T: Float, D: Dimension>(
+pub fn log_softmax_into<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    (compiled::<T>().log_softmax)(&logits.into(), axis.0, &out.into())
+    (compiled::<T::Compute>().log_softmax)(&View::of(logits), axis.0, &ViewMut::of(out))
 }
 
 /// [`log_softmax`] in place: the logits are replaced by the result.
@@ -166,12 +170,12 @@ pub fn log_softmax_into<T: Float, D: Dimension>(
 /// # Errors
 ///
 /// Those of [`log_softmax`]. Nothing has been written then.
-pub fn log_softmax_in_place<T: Float, D: Dimension>(
+pub fn log_softmax_in_place<T: Element, D: Dimension>(
     logits: ArrayViewMut<'_, T, D>,
     axis: Axis,
 ) -> Result<()> {
-    let out = ViewMut::from(logits);
-    (compiled::<T>().log_softmax)(&out.as_input(), axis.0, &out)
+    let out = ViewMut::of(logits);
+    (compiled::<T::Compute>().log_softmax)(&out.as_input(), axis.0, &out)
 }
 
 /// The logarithm of the sum of exponentials along an axis.
@@ -193,7 +197,8 @@ pub fn log_softmax_in_place<T: Float, D: Dimension>(
 /// # Accuracy
 ///
 /// At most 2 ulp from the exactly rounded result for every finite input, in f32 and f64. Near 0,
-/// where the maximum and the rest cancel, 2 ulp of the larger of the two.
+/// where the maximum and the rest cancel, 2 ulp of the larger of the two. Sums of f16 and bf16 are
+/// f32, with its bound.
 ///
 /// # Errors
 ///
@@ -218,14 +223,14 @@ pub fn log_softmax_in_place<T: Float, D: Dimension>(
 ///
 /// Source: Blanchard, Higham and Higham, Accurately computing the log-sum-exp and softmax
 /// functions, 2021.
-pub fn logsumexp<T: Float, D: RemoveAxis>(
+pub fn logsumexp<T: Element, D: RemoveAxis>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
-) -> Result<Array<T, D::Smaller>> {
-    let view = View::from(logits.view());
+) -> Result<Array<T::Compute, D::Smaller>> {
+    let view = View::of(logits.view());
     view.check_axis(axis.0)?;
     let shape = logits.raw_dim().remove_axis(axis);
-    let values = (compiled::<T>().logsumexp)(&view, axis.0)?;
+    let values = (compiled::<T::Compute>().logsumexp)(&view, axis.0)?;
     Ok(Array::from_shape_vec(shape, values).expect("one value for each row"))
 }
 
@@ -278,7 +283,7 @@ pub fn logsumexp<T: Float, D: RemoveAxis>(
 /// and gradient in one pass from the logits.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.5 (back-propagation).
-pub fn softmax_vjp<T: Float, D: Dimension>(
+pub fn softmax_vjp<T: Element, D: Dimension>(
     probs: ArrayView<'_, T, D>,
     cotangent: ArrayView<'_, T, D>,
     axis: Axis,
@@ -294,14 +299,14 @@ pub fn softmax_vjp<T: Float, D: Dimension>(
 ///
 /// Those of [`softmax_vjp`], and [`Shape`](crate::Error::Shape) if `out` has another shape. Nothing
 /// has been written then.
-pub fn softmax_vjp_into<T: Float, D: Dimension>(
+pub fn softmax_vjp_into<T: Element, D: Dimension>(
     probs: ArrayView<'_, T, D>,
     cotangent: ArrayView<'_, T, D>,
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    let inputs = [probs.into(), cotangent.into()];
-    (compiled::<T>().softmax_vjp)(&inputs, axis.0, &out.into())
+    let inputs = [View::of(probs), View::of(cotangent)];
+    (compiled::<T::Compute>().softmax_vjp)(&inputs, axis.0, &ViewMut::of(out))
 }
 
 /// The backward pass of [`log_softmax`]: its derivative, applied to a cotangent.
@@ -355,7 +360,7 @@ pub fn softmax_vjp_into<T: Float, D: Dimension>(
 /// log-probabilities with its gradient.
 ///
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.5 (back-propagation).
-pub fn log_softmax_vjp<T: Float, D: Dimension>(
+pub fn log_softmax_vjp<T: Element, D: Dimension>(
     log_probs: ArrayView<'_, T, D>,
     cotangent: ArrayView<'_, T, D>,
     axis: Axis,
@@ -371,14 +376,14 @@ pub fn log_softmax_vjp<T: Float, D: Dimension>(
 ///
 /// Those of [`log_softmax_vjp`], and [`Shape`](crate::Error::Shape) if `out` has another shape.
 /// Nothing has been written then.
-pub fn log_softmax_vjp_into<T: Float, D: Dimension>(
+pub fn log_softmax_vjp_into<T: Element, D: Dimension>(
     log_probs: ArrayView<'_, T, D>,
     cotangent: ArrayView<'_, T, D>,
     axis: Axis,
     out: ArrayViewMut<'_, T, D>,
 ) -> Result<()> {
-    let inputs = [log_probs.into(), cotangent.into()];
-    (compiled::<T>().log_softmax_vjp)(&inputs, axis.0, &out.into())
+    let inputs = [View::of(log_probs), View::of(cotangent)];
+    (compiled::<T::Compute>().log_softmax_vjp)(&inputs, axis.0, &ViewMut::of(out))
 }
 
 /// A function of rows: checked and run.
@@ -391,6 +396,19 @@ pub(crate) fn map_classes<T: Float>(
     input.check_axis(axis)?;
     out.check_shape("out", input.shape(), "the input")?;
     write_classes(input, out, axis, kernel, |()| ())
+}
+
+/// A function of rows over several axes, or none, with some elements left out: checked and run.
+#[cfg(feature = "python")]
+pub(crate) fn map_over<T: Float>(
+    input: &View<'_, T>,
+    axes: &[usize],
+    mask: Option<&Where<'_, T>>,
+    out: &ViewMut<'_, T>,
+    kernel: &impl PieceKernel<T, Total = ()>,
+) -> Result<()> {
+    out.check_shape("out", input.shape(), "the input")?;
+    run_over(input, Some(out), axes, mask, kernel, |()| ())
 }
 
 /// A vector-Jacobian product: checked and run.
@@ -412,6 +430,21 @@ pub(crate) fn logsumexp_rows<T: Float>(logits: &View<'_, T>, axis: usize) -> Res
     logits.check_axis(axis)?;
     let mut values = reserved(logits.rows(axis).count())?;
     read_classes(logits, axis, &LogSumExp, |grain| {
+        values.extend(grain);
+    })?;
+    Ok(values)
+}
+
+/// The log-sum-exp over several axes, or none, with some elements left out.
+#[cfg(feature = "python")]
+pub(crate) fn logsumexp_over<T: Float>(
+    logits: &View<'_, T>,
+    axes: &[usize],
+    mask: Option<&Where<'_, T>>,
+) -> Result<Vec<T>> {
+    let rows = logits.shape_without_axes(axes).iter().product();
+    let mut values = reserved(rows)?;
+    run_over(logits, None, axes, mask, &LogSumExp, |grain| {
         values.extend(grain);
     })?;
     Ok(values)

@@ -4,10 +4,11 @@
 //! loss stands in `coefficients`.
 
 use fearless_simd::Simd;
+use half::{bf16, f16};
 use ndarray::{ArrayView, CowArray, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
-use crate::float::Float;
+use crate::float::Element;
 use crate::kernel::spread::{Mixing, NumberRows};
 use crate::lanes::{Rows, ValueKernel, View, position, read_values};
 
@@ -102,13 +103,25 @@ impl<'a, D: Dimension> From<ArrayView<'a, f32, D>> for Targets<'a, f32> {
     }
 }
 
+impl<'a, D: Dimension> From<ArrayView<'a, f16, D>> for Targets<'a, f16> {
+    fn from(probabilities: ArrayView<'a, f16, D>) -> Self {
+        Self::Probabilities(probabilities.into_dyn())
+    }
+}
+
+impl<'a, D: Dimension> From<ArrayView<'a, bf16, D>> for Targets<'a, bf16> {
+    fn from(probabilities: ArrayView<'a, bf16, D>) -> Self {
+        Self::Probabilities(probabilities.into_dyn())
+    }
+}
+
 impl<'a, D: Dimension> From<ArrayView<'a, f64, D>> for Targets<'a, f64> {
     fn from(probabilities: ArrayView<'a, f64, D>) -> Self {
         Self::Probabilities(probabilities.into_dyn())
     }
 }
 
-impl<T: Float> Targets<'_, T> {
+impl<T: Element> Targets<'_, T> {
     pub(crate) fn view(&self) -> TargetsView<'_> {
         match self {
             Self::Indices(indices) => TargetsView::Indices(indices.view().into()),
@@ -202,10 +215,10 @@ pub(crate) trait Probability: Copy + Send + Sync + 'static {
     fn to_f64(self) -> f64;
 }
 
-impl<T: Float> Probability for T {
+impl<T: Element> Probability for T {
     #[inline(always)]
     fn to_f64(self) -> f64 {
-        Float::to_f64(self)
+        Element::to_f64(self)
     }
 }
 

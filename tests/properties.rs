@@ -79,3 +79,71 @@ proptest! {
         prop_assert!((slope - entry).abs() < 1e-6, "{slope} {entry}");
     }
 }
+
+/// Results of half precision are those of `f64`, rounded, or a neighbour.
+mod half_precision {
+    use half::{bf16, f16};
+    use logitkit::{Element, Loss};
+
+    use super::*;
+
+    /// The bits of numbers as integers that neighbours of one sign follow in.
+    fn is_near<T: Element>(
+        got: T,
+        want: f64,
+        bits: impl Fn(T) -> u16,
+        round: impl Fn(f64) -> T,
+    ) -> bool {
+        bits(got).abs_diff(bits(round(want))) <= 1
+    }
+
+    fn check<T: Element<Compute = f32>>(
+        elements: &[f64],
+        bits: impl Fn(T) -> u16 + Copy,
+        round: impl Fn(f64) -> T + Copy,
+    ) {
+        let x = matrix(elements).mapv(round);
+        let wide = x.mapv(Element::to_f64);
+        for axis in [Axis(0), Axis(1)] {
+            let got = softmax(x.view(), axis).expect("valid");
+            let want = softmax(wide.view(), axis).expect("valid");
+            for (&got, &want) in got.iter().zip(&want) {
+                assert!(
+                    is_near(got, want, bits, round),
+                    "softmax gave {}, not {want}",
+                    got.to_f64()
+                );
+            }
+        }
+        let targets = ndarray::array![0, 3, 6];
+        let (loss, gradient) = CrossEntropy::new()
+            .loss_and_grad(x.view(), targets.view(), Axis(1))
+            .expect("valid");
+        let (want, slope) = CrossEntropy::new()
+            .loss_and_grad(wide.view(), targets.view(), Axis(1))
+            .expect("valid");
+        let (Loss::Reduced(loss), Loss::Reduced(want)) = (loss, want) else {
+            unreachable!("a mean is one number")
+        };
+        assert!((f64::from(loss) - want).abs() <= 3e-7 * want);
+        for (&got, &want) in gradient.iter().zip(&slope) {
+            assert!(
+                is_near(got, want, bits, round),
+                "gradient {}, not {want}",
+                got.to_f64()
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn of_f16(elements in logits()) {
+            check(&elements, f16::to_bits, f16::from_f64);
+        }
+
+        #[test]
+        fn of_bf16(elements in logits()) {
+            check(&elements, bf16::to_bits, bf16::from_f64);
+        }
+    }
+}

@@ -20,9 +20,9 @@ MANIFEST = tomllib.loads((ROOT / "Cargo.toml").read_text(encoding="utf-8"))
 HEAVY = ("scipy", "torch", "jax", "pandas", "matplotlib", "mpmath", "hypothesis", "pytest", "dask")
 
 SIGNATURES = {
-    "softmax": "(x, axis=-1, *, out=None)",
-    "log_softmax": "(x, axis=-1, *, out=None)",
-    "logsumexp": "(x, axis=-1, *, keepdims=False)",
+    "softmax": "(x, axis=-1, *, where=None, out=None)",
+    "log_softmax": "(x, axis=-1, *, where=None, out=None)",
+    "logsumexp": "(x, axis=-1, *, where=None, keepdims=False)",
     "sigmoid": "(x, *, out=None)",
     "log_sigmoid": "(x, *, out=None)",
     "softplus": "(x, *, out=None)",

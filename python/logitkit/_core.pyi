@@ -1,9 +1,10 @@
 # Types of the extension module. Only types belong here; what the functions do is told by their
-# docstrings, in `src/python/docs`. Overloads carry two facts: the dtype (float32 stays float32, all
-# else that is accepted becomes float64) and the reduction ("none" gives an array, "mean" and "sum"
-# a scalar).
+# docstrings, in `src/python/docs`. Overloads carry two facts: the dtype (float16 and float32 stay
+# what they are, their losses are float32, and all else that is accepted becomes float64) and the
+# reduction ("none" gives an array, "mean" and "sum" a scalar). bfloat16 is no type of NumPy's own:
+# an array of it is of type `NDArray[Any]` here, and so are the results.
 
-# float32 and float64 are subtypes of each other in part, as NumPy's stubs have it, so each pair of
+# The floats are subtypes of each other in part, as NumPy's stubs have it, so each pair of
 # overloads below would be reported.
 # mypy: disable-error-code="overload-overlap"
 
@@ -54,12 +55,19 @@ _T = TypeVar("_T")
 _Sequence2: TypeAlias = Sequence[_T] | Sequence[Sequence[_T]]
 _Nested: TypeAlias = _T | _Sequence2[_T] | Sequence[Sequence[_Sequence2[_T]]]
 
+_Float16Like: TypeAlias = _Nested[_SupportsArray[np.float16]]
 _Float32Like: TypeAlias = _Nested[_SupportsArray[np.float32]]
+# What has results of float32, but for those that are like the argument itself.
+_SingleLike: TypeAlias = _Float32Like | _Float16Like
 _Float64Like: TypeAlias = _Nested[float | _SupportsArray[np.float64 | np.integer[Any] | np.bool_]]
 
 # What is given as `out` is what comes back, with its own type.
+_Out16 = TypeVar("_Out16", bound=NDArray[np.float16], default=NDArray[np.float16])
 _Out32 = TypeVar("_Out32", bound=NDArray[np.float32], default=NDArray[np.float32])
 _Out64 = TypeVar("_Out64", bound=NDArray[np.float64], default=NDArray[np.float64])
+
+# One axis, several, or all of them.
+_Axes: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...] | None
 
 __version__: str
 
@@ -67,50 +75,68 @@ __version__: str
 # fmt: off
 
 @overload
-def softmax(x: _Float64Like, axis: SupportsIndex = -1, *, out: _Out64 | None = None) -> _Out64: ...
+def softmax(
+    x: _Float64Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out64 | None = None,
+) -> _Out64: ...
 @overload
-def softmax(x: _Float32Like, axis: SupportsIndex = -1, *, out: _Out32 | None = None) -> _Out32: ...
+def softmax(
+    x: _Float32Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out32 | None = None,
+) -> _Out32: ...
+@overload
+def softmax(
+    x: _Float16Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out16 | None = None,
+) -> _Out16: ...
 
 @overload
 def log_softmax(
-    x: _Float64Like, axis: SupportsIndex = -1, *, out: _Out64 | None = None,
+    x: _Float64Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out64 | None = None,
 ) -> _Out64: ...
 @overload
 def log_softmax(
-    x: _Float32Like, axis: SupportsIndex = -1, *, out: _Out32 | None = None,
+    x: _Float32Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out32 | None = None,
 ) -> _Out32: ...
+@overload
+def log_softmax(
+    x: _Float16Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out16 | None = None,
+) -> _Out16: ...
 
 @overload
 def logsumexp(
-    x: _Float64Like, axis: SupportsIndex = -1, *, keepdims: Literal[True],
+    x: _Float64Like, axis: _Axes = -1, *, where: ArrayLike | None = None, keepdims: Literal[True],
 ) -> NDArray[np.float64]: ...
 @overload
 def logsumexp(
-    x: _Float64Like, axis: SupportsIndex = -1, *, keepdims: bool = False,
+    x: _Float64Like, axis: _Axes = -1, *, where: ArrayLike | None = None, keepdims: bool = False,
 ) -> NDArray[np.float64] | np.float64: ...
 @overload
 def logsumexp(
-    x: _Float32Like, axis: SupportsIndex = -1, *, keepdims: Literal[True],
+    x: _SingleLike, axis: _Axes = -1, *, where: ArrayLike | None = None, keepdims: Literal[True],
 ) -> NDArray[np.float32]: ...
 @overload
 def logsumexp(
-    x: _Float32Like, axis: SupportsIndex = -1, *, keepdims: bool = False,
+    x: _SingleLike, axis: _Axes = -1, *, where: ArrayLike | None = None, keepdims: bool = False,
 ) -> NDArray[np.float32] | np.float32: ...
 
 @overload
 def sigmoid(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
 @overload
 def sigmoid(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
+@overload
+def sigmoid(x: _Float16Like, *, out: _Out16 | None = None) -> _Out16: ...
 
 @overload
 def log_sigmoid(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
 @overload
 def log_sigmoid(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
+@overload
+def log_sigmoid(x: _Float16Like, *, out: _Out16 | None = None) -> _Out16: ...
 
 @overload
 def softplus(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
 @overload
 def softplus(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
+@overload
+def softplus(x: _Float16Like, *, out: _Out16 | None = None) -> _Out16: ...
 
 @overload
 def softmax_vjp(
@@ -122,6 +148,11 @@ def softmax_vjp(
     probs: _Float32Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
     out: _Out32 | None = None,
 ) -> _Out32: ...
+@overload
+def softmax_vjp(
+    probs: _Float16Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
+    out: _Out16 | None = None,
+) -> _Out16: ...
 
 @overload
 def log_softmax_vjp(
@@ -133,6 +164,11 @@ def log_softmax_vjp(
     log_probs: _Float32Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
     out: _Out32 | None = None,
 ) -> _Out32: ...
+@overload
+def log_softmax_vjp(
+    log_probs: _Float16Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
+    out: _Out16 | None = None,
+) -> _Out16: ...
 
 @overload
 def cross_entropy(
@@ -143,7 +179,7 @@ def cross_entropy(
 ) -> np.float64: ...
 @overload
 def cross_entropy(
-    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    logits: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
     reduction: Literal["mean", "sum"] = "mean",
@@ -157,7 +193,7 @@ def cross_entropy(
 ) -> NDArray[np.float64]: ...
 @overload
 def cross_entropy(
-    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    logits: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
     reduction: Literal["none"],
@@ -171,7 +207,7 @@ def cross_entropy(
 ) -> NDArray[np.float64] | np.float64: ...
 @overload
 def cross_entropy(
-    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    logits: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
     reduction: str,
@@ -193,6 +229,13 @@ def cross_entropy_and_grad(
 ) -> tuple[np.float32, _Out32]: ...
 @overload
 def cross_entropy_and_grad(
+    logits: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out16 | None = None,
+) -> tuple[np.float32, _Out16]: ...
+@overload
+def cross_entropy_and_grad(
     logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
@@ -207,6 +250,13 @@ def cross_entropy_and_grad(
 ) -> tuple[NDArray[np.float32], _Out32]: ...
 @overload
 def cross_entropy_and_grad(
+    logits: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["none"], out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32], _Out16]: ...
+@overload
+def cross_entropy_and_grad(
     logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
@@ -219,6 +269,13 @@ def cross_entropy_and_grad(
     ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
     reduction: str, out: _Out32 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+@overload
+def cross_entropy_and_grad(
+    logits: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str, out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
 
 @overload
 def nll_loss(
@@ -228,7 +285,7 @@ def nll_loss(
 ) -> np.float64: ...
 @overload
 def nll_loss(
-    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    log_probs: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, reduction: Literal["mean", "sum"] = "mean",
 ) -> np.float32: ...
@@ -240,7 +297,7 @@ def nll_loss(
 ) -> NDArray[np.float64]: ...
 @overload
 def nll_loss(
-    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    log_probs: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, reduction: Literal["none"],
 ) -> NDArray[np.float32]: ...
@@ -252,7 +309,7 @@ def nll_loss(
 ) -> NDArray[np.float64] | np.float64: ...
 @overload
 def nll_loss(
-    log_probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    log_probs: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
@@ -273,6 +330,13 @@ def nll_loss_and_grad(
 ) -> tuple[np.float32, _Out32]: ...
 @overload
 def nll_loss_and_grad(
+    log_probs: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Out16 | None = None,
+) -> tuple[np.float32, _Out16]: ...
+@overload
+def nll_loss_and_grad(
     log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, reduction: Literal["none"],
@@ -285,6 +349,13 @@ def nll_loss_and_grad(
     ignore_index: SupportsIndex | None = None, reduction: Literal["none"],
     out: _Out32 | None = None,
 ) -> tuple[NDArray[np.float32], _Out32]: ...
+@overload
+def nll_loss_and_grad(
+    log_probs: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: Literal["none"],
+    out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32], _Out16]: ...
 @overload
 def nll_loss_and_grad(
     log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
@@ -297,6 +368,12 @@ def nll_loss_and_grad(
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, reduction: str, out: _Out32 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+@overload
+def nll_loss_and_grad(
+    log_probs: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: str, out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
 
 @overload
 def categorical_cross_entropy(
@@ -307,7 +384,7 @@ def categorical_cross_entropy(
 ) -> np.float64: ...
 @overload
 def categorical_cross_entropy(
-    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    probs: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, eps: float = 0.0,
     reduction: Literal["mean", "sum"] = "mean",
@@ -320,7 +397,7 @@ def categorical_cross_entropy(
 ) -> NDArray[np.float64]: ...
 @overload
 def categorical_cross_entropy(
-    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    probs: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: Literal["none"],
 ) -> NDArray[np.float32]: ...
@@ -332,7 +409,7 @@ def categorical_cross_entropy(
 ) -> NDArray[np.float64] | np.float64: ...
 @overload
 def categorical_cross_entropy(
-    probs: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    probs: _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
@@ -351,6 +428,13 @@ def categorical_cross_entropy_and_grad(
     ignore_index: SupportsIndex | None = None, eps: float = 0.0,
     reduction: Literal["mean", "sum"] = "mean", out: _Out32 | None = None,
 ) -> tuple[np.float32, _Out32]: ...
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out16 | None = None,
+) -> tuple[np.float32, _Out16]: ...
 @overload
 def categorical_cross_entropy_and_grad(
     probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
@@ -367,6 +451,13 @@ def categorical_cross_entropy_and_grad(
 ) -> tuple[NDArray[np.float32], _Out32]: ...
 @overload
 def categorical_cross_entropy_and_grad(
+    probs: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: Literal["none"],
+    out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32], _Out16]: ...
+@overload
+def categorical_cross_entropy_and_grad(
     probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
@@ -379,6 +470,13 @@ def categorical_cross_entropy_and_grad(
     ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
     out: _Out32 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
+    out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
 
 @overload
 def binary_cross_entropy(
@@ -387,7 +485,7 @@ def binary_cross_entropy(
 ) -> np.float64: ...
 @overload
 def binary_cross_entropy(
-    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    probs: _SingleLike, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
     reduction: Literal["mean", "sum"] = "mean",
 ) -> np.float32: ...
 @overload
@@ -397,7 +495,7 @@ def binary_cross_entropy(
 ) -> NDArray[np.float64]: ...
 @overload
 def binary_cross_entropy(
-    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    probs: _SingleLike, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
     reduction: Literal["none"],
 ) -> NDArray[np.float32]: ...
 @overload
@@ -407,7 +505,7 @@ def binary_cross_entropy(
 ) -> NDArray[np.float64] | np.float64: ...
 @overload
 def binary_cross_entropy(
-    probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    probs: _SingleLike, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
     reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
 
@@ -421,6 +519,11 @@ def binary_cross_entropy_and_grad(
     probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
     reduction: Literal["mean", "sum"] = "mean", out: _Out32 | None = None,
 ) -> tuple[np.float32, _Out32]: ...
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", out: _Out16 | None = None,
+) -> tuple[np.float32, _Out16]: ...
 @overload
 def binary_cross_entropy_and_grad(
     probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
@@ -433,6 +536,11 @@ def binary_cross_entropy_and_grad(
 ) -> tuple[NDArray[np.float32], _Out32]: ...
 @overload
 def binary_cross_entropy_and_grad(
+    probs: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: Literal["none"], out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32], _Out16]: ...
+@overload
+def binary_cross_entropy_and_grad(
     probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
     reduction: str, out: _Out64 | None = None,
 ) -> tuple[NDArray[np.float64] | np.float64, _Out64]: ...
@@ -441,6 +549,11 @@ def binary_cross_entropy_and_grad(
     probs: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
     reduction: str, out: _Out32 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: str, out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
 
 @overload
 def binary_cross_entropy_with_logits(
@@ -449,7 +562,7 @@ def binary_cross_entropy_with_logits(
 ) -> np.float64: ...
 @overload
 def binary_cross_entropy_with_logits(
-    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    logits: _SingleLike, targets: ArrayLike, *, weight: ArrayLike | None = None,
     pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
 ) -> np.float32: ...
 @overload
@@ -459,7 +572,7 @@ def binary_cross_entropy_with_logits(
 ) -> NDArray[np.float64]: ...
 @overload
 def binary_cross_entropy_with_logits(
-    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    logits: _SingleLike, targets: ArrayLike, *, weight: ArrayLike | None = None,
     pos_weight: ArrayLike | None = None, reduction: Literal["none"],
 ) -> NDArray[np.float32]: ...
 @overload
@@ -469,7 +582,7 @@ def binary_cross_entropy_with_logits(
 ) -> NDArray[np.float64] | np.float64: ...
 @overload
 def binary_cross_entropy_with_logits(
-    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    logits: _SingleLike, targets: ArrayLike, *, weight: ArrayLike | None = None,
     pos_weight: ArrayLike | None = None, reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
 
@@ -487,6 +600,12 @@ def binary_cross_entropy_with_logits_and_grad(
 ) -> tuple[np.float32, _Out32]: ...
 @overload
 def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Out16 | None = None,
+) -> tuple[np.float32, _Out16]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad(
     logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
     pos_weight: ArrayLike | None = None, reduction: Literal["none"], out: _Out64 | None = None,
 ) -> tuple[NDArray[np.float64], _Out64]: ...
@@ -497,6 +616,11 @@ def binary_cross_entropy_with_logits_and_grad(
 ) -> tuple[NDArray[np.float32], _Out32]: ...
 @overload
 def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["none"], out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32], _Out16]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad(
     logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
     pos_weight: ArrayLike | None = None, reduction: str, out: _Out64 | None = None,
 ) -> tuple[NDArray[np.float64] | np.float64, _Out64]: ...
@@ -505,6 +629,11 @@ def binary_cross_entropy_with_logits_and_grad(
     logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
     pos_weight: ArrayLike | None = None, reduction: str, out: _Out32 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out32]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad(
+    logits: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str, out: _Out16 | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
 
 @overload
 def linear(
@@ -514,6 +643,10 @@ def linear(
 def linear(
     x: _Float32Like, weight: ArrayLike, bias: ArrayLike | None = None,
 ) -> NDArray[np.float32]: ...
+@overload
+def linear(
+    x: _Float16Like, weight: ArrayLike, bias: ArrayLike | None = None,
+) -> NDArray[np.float16]: ...
 
 @overload
 def top_k(
@@ -523,13 +656,17 @@ def top_k(
 def top_k(
     x: _Float32Like, k: SupportsIndex, axis: SupportsIndex = -1,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]: ...
+@overload
+def top_k(
+    x: _Float16Like, k: SupportsIndex, axis: SupportsIndex = -1,
+) -> tuple[NDArray[np.float16], NDArray[np.int64]]: ...
 
 def accuracy(
-    scores: _Float64Like | _Float32Like, targets: ArrayLike, *, k: SupportsIndex = 1,
+    scores: _Float64Like | _SingleLike, targets: ArrayLike, *, k: SupportsIndex = 1,
     axis: SupportsIndex = -1, ignore_index: SupportsIndex | None = None,
 ) -> np.float64: ...
 def perplexity(
-    logits: _Float64Like | _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    logits: _Float64Like | _SingleLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
     ignore_index: SupportsIndex | None = None,
 ) -> np.float64: ...
 

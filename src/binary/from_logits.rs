@@ -5,10 +5,10 @@ use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 use super::CheckedBinaryLoss;
 use crate::compiled::compiled;
 use crate::error::Result;
-use crate::float::Float;
+use crate::float::Element;
 use crate::kernel::binary::FromLogits;
 use crate::lanes::{View, ViewMut};
-use crate::loss::{Loss, Reduction};
+use crate::loss::{Loss, LossAndGrad, Reduction};
 
 /// Binary cross entropy from logits, element by element, with its gradient in the same pass.
 ///
@@ -80,13 +80,13 @@ use crate::loss::{Loss, Reduction};
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.2.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct BinaryCrossEntropyWithLogits<'a, T> {
-    weight: Option<View<'a, T>>,
-    pos_weight: Option<View<'a, T>>,
+pub struct BinaryCrossEntropyWithLogits<'a, T: Element> {
+    weight: Option<View<'a, T::Compute>>,
+    pos_weight: Option<View<'a, T::Compute>>,
     reduction: Reduction,
 }
 
-impl<T> Default for BinaryCrossEntropyWithLogits<'_, T> {
+impl<T: Element> Default for BinaryCrossEntropyWithLogits<'_, T> {
     fn default() -> Self {
         Self {
             weight: None,
@@ -96,7 +96,7 @@ impl<T> Default for BinaryCrossEntropyWithLogits<'_, T> {
     }
 }
 
-impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
+impl<'a, T: Element> BinaryCrossEntropyWithLogits<'a, T> {
     /// The options at their defaults, from which the setters change what is to differ.
     pub fn new() -> Self {
         Self::default()
@@ -105,14 +105,14 @@ impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
     /// A weight for each element, broadcast to the logits. Default: 1. An element of weight 0 is
     /// left out.
     pub fn weight<D: Dimension>(mut self, weight: ArrayView<'a, T, D>) -> Self {
-        self.weight = Some(weight.into());
+        self.weight = Some(View::of(weight));
         self
     }
 
     /// A weight for the positive part, y = 1, broadcast to the logits. Default: 1. Above 1 it makes
     /// misses cost more than false alarms.
     pub fn pos_weight<D: Dimension>(mut self, weight: ArrayView<'a, T, D>) -> Self {
-        self.pos_weight = Some(weight.into());
+        self.pos_weight = Some(View::of(weight));
         self
     }
 
@@ -131,8 +131,8 @@ impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
         &self,
         logits: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
-    ) -> Result<Loss<T>> {
-        self.compute(&logits.into(), &targets.into(), None)
+    ) -> Result<Loss<T::Compute>> {
+        self.compute(&View::of(logits), &View::of(targets), None)
     }
 
     /// The loss, and the gradient of the reduced loss with respect to the logits.
@@ -147,7 +147,7 @@ impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
         &self,
         logits: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
-    ) -> Result<(Loss<T>, Array<T, D>)> {
+    ) -> Result<LossAndGrad<T, D>> {
         let mut gradient = Array::from_elem(logits.raw_dim(), T::ZERO);
         let loss = self.loss_and_grad_into(logits, targets, gradient.view_mut())?;
         Ok((loss, gradient))
@@ -165,19 +165,23 @@ impl<'a, T: Float> BinaryCrossEntropyWithLogits<'a, T> {
         logits: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
         out: ArrayViewMut<'_, T, D>,
-    ) -> Result<Loss<T>> {
-        self.compute(&logits.into(), &targets.into(), Some(&out.into()))
+    ) -> Result<Loss<T::Compute>> {
+        self.compute(
+            &View::of(logits),
+            &View::of(targets),
+            Some(&ViewMut::of(out)),
+        )
     }
 
     fn compute(
         &self,
-        logits: &View<'_, T>,
-        targets: &View<'_, T>,
-        gradient: Option<&ViewMut<'_, T>>,
-    ) -> Result<Loss<T>> {
+        logits: &View<'_, T::Compute>,
+        targets: &View<'_, T::Compute>,
+        gradient: Option<&ViewMut<'_, T::Compute>>,
+    ) -> Result<Loss<T::Compute>> {
         let loss = FromLogits;
         let weights = [self.weight.clone(), self.pos_weight.clone()];
-        let binary_loss = compiled::<T>().binary_cross_entropy_with_logits;
+        let binary_loss = compiled::<T::Compute>().binary_cross_entropy_with_logits;
         binary_loss(loss, [logits, targets], weights, self.reduction, gradient)
     }
 }

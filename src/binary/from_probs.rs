@@ -5,10 +5,10 @@ use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
 use super::CheckedBinaryLoss;
 use crate::compiled::compiled;
 use crate::error::Result;
-use crate::float::Float;
+use crate::float::Element;
 use crate::kernel::binary::FromProbs;
 use crate::lanes::{View, ViewMut};
-use crate::loss::{Loss, Reduction, check_eps};
+use crate::loss::{Loss, LossAndGrad, Reduction, check_eps};
 
 /// Binary cross entropy from probabilities, element by element.
 ///
@@ -81,13 +81,13 @@ use crate::loss::{Loss, Reduction, check_eps};
 /// Source: Goodfellow, Bengio and Courville, Deep Learning, 2016, section 6.2.2.2.
 #[derive(Clone, Debug)]
 #[must_use]
-pub struct BinaryCrossEntropy<'a, T> {
-    weight: Option<View<'a, T>>,
+pub struct BinaryCrossEntropy<'a, T: Element> {
+    weight: Option<View<'a, T::Compute>>,
     eps: f64,
     reduction: Reduction,
 }
 
-impl<T> Default for BinaryCrossEntropy<'_, T> {
+impl<T: Element> Default for BinaryCrossEntropy<'_, T> {
     fn default() -> Self {
         Self {
             weight: None,
@@ -97,7 +97,7 @@ impl<T> Default for BinaryCrossEntropy<'_, T> {
     }
 }
 
-impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
+impl<'a, T: Element> BinaryCrossEntropy<'a, T> {
     /// The options at their defaults, from which the setters change what is to differ.
     pub fn new() -> Self {
         Self::default()
@@ -106,7 +106,7 @@ impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
     /// A weight for each element, broadcast to the probabilities. Default: 1. An element of weight
     /// 0 is left out.
     pub fn weight<D: Dimension>(mut self, weight: ArrayView<'a, T, D>) -> Self {
-        self.weight = Some(weight.into());
+        self.weight = Some(View::of(weight));
         self
     }
 
@@ -132,8 +132,8 @@ impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
         &self,
         probs: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
-    ) -> Result<Loss<T>> {
-        self.compute(&probs.into(), &targets.into(), None)
+    ) -> Result<Loss<T::Compute>> {
+        self.compute(&View::of(probs), &View::of(targets), None)
     }
 
     /// The loss, and the gradient of the reduced loss with respect to the probabilities.
@@ -148,7 +148,7 @@ impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
         &self,
         probs: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
-    ) -> Result<(Loss<T>, Array<T, D>)> {
+    ) -> Result<LossAndGrad<T, D>> {
         let mut gradient = Array::from_elem(probs.raw_dim(), T::ZERO);
         let loss = self.loss_and_grad_into(probs, targets, gradient.view_mut())?;
         Ok((loss, gradient))
@@ -166,19 +166,23 @@ impl<'a, T: Float> BinaryCrossEntropy<'a, T> {
         probs: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
         out: ArrayViewMut<'_, T, D>,
-    ) -> Result<Loss<T>> {
-        self.compute(&probs.into(), &targets.into(), Some(&out.into()))
+    ) -> Result<Loss<T::Compute>> {
+        self.compute(
+            &View::of(probs),
+            &View::of(targets),
+            Some(&ViewMut::of(out)),
+        )
     }
 
     fn compute(
         &self,
-        probs: &View<'_, T>,
-        targets: &View<'_, T>,
-        gradient: Option<&ViewMut<'_, T>>,
-    ) -> Result<Loss<T>> {
+        probs: &View<'_, T::Compute>,
+        targets: &View<'_, T::Compute>,
+        gradient: Option<&ViewMut<'_, T::Compute>>,
+    ) -> Result<Loss<T::Compute>> {
         let loss = FromProbs { eps: self.eps };
         let weights = [self.weight.clone(), None];
-        let binary_loss = compiled::<T>().binary_cross_entropy;
+        let binary_loss = compiled::<T::Compute>().binary_cross_entropy;
         binary_loss(loss, [probs, targets], weights, self.reduction, gradient)
     }
 }

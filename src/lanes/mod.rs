@@ -1,8 +1,10 @@
 //! The only place that knows axes, strides, scratch, splitting and rayon: it turns (views, axis,
 //! kernel) into calls of the kernel, row by row or tile by tile.
 
+mod gather;
 mod numbers;
 mod pieces;
+pub(crate) mod rows;
 pub(crate) mod run;
 pub(crate) mod team;
 #[cfg(test)]
@@ -11,6 +13,7 @@ pub(crate) mod tiles;
 pub(crate) mod view;
 
 pub(crate) use numbers::read_numbers;
+pub(crate) use rows::Rows;
 #[cfg(feature = "python")]
 pub(crate) use run::PARALLEL;
 pub(crate) use run::{
@@ -18,5 +21,9 @@ pub(crate) use run::{
 };
 #[cfg(feature = "python")]
 pub(crate) use team::{Helpers, with_helpers};
+#[cfg(feature = "python")]
+pub(crate) use tiles::{Where, run_over};
 pub(crate) use tiles::{read_classes, write_classes};
-pub(crate) use view::{Rows, View, ViewMut, check_shape, position};
+#[cfg(feature = "python")]
+pub(crate) use view::Dims;
+pub(crate) use view::{View, ViewMut, check_shape, position};

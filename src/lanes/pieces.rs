@@ -2,11 +2,14 @@
 //!
 //! A row is cut at fixed places. Threads find the maxima of the pieces, then the sums, then write.
 
+use std::ops::Range;
+
 use fearless_simd::Simd;
 
-use super::run::{GRAIN, PARALLEL};
+use super::gather::{gather, scatter};
+use super::rows::Rows;
+use super::run::{GRAIN, PARALLEL, aligned};
 use super::team;
-use super::view::Rows;
 use crate::float::Float;
 use crate::kernel::lane::Lane;
 use crate::kernel::normalizer::{Normalizer, Start};
@@ -19,13 +22,15 @@ use crate::wide::Wide;
 /// With more rows than these every thread has rows of its own.
 const FEW_ROWS: usize = 4;
 
+/// No thread copies a row as long as this.
+const VERY_LONG: usize = 1 << 18;
+
 /// Whether rows are to be cut into pieces.
 pub(super) fn are_long<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> bool {
-    let contiguous = |rows: &Rows<'_, T>| rows.stride() == 1;
-    input.count() <= FEW_ROWS
-        && input.len() >= PARALLEL
-        && contiguous(input)
-        && output.is_none_or(contiguous)
+    let mut both = std::iter::once(input).chain(output);
+    let is_few = input.count() <= FEW_ROWS && input.len() >= PARALLEL;
+    let is_copied = || !both.clone().all(Rows::are_slices);
+    (is_few || (input.len() >= VERY_LONG && is_copied())) && both.all(Rows::are_runs)
 }
 
 /// Runs the kernel over all rows; `merge` gets what they add up to.
@@ -40,68 +45,68 @@ pub(super) unsafe fn run_pieces<T: Float, Kernel: PieceKernel<T>>(
     mut merge: impl FnMut(Kernel::Total),
 ) {
     for row in 0..input.count() {
-        // SAFETY: the row is contiguous; nothing is written while the slice lives.
-        let logits = unsafe { std::slice::from_raw_parts(input.pointer(row), input.len()) };
-        let normalizer = normalizer(instructions, logits);
+        let normalizer = normalizer(instructions, input, row);
         let mut total = Kernel::Total::default();
         let start = StartRow {
             kernel,
             row,
             normalizer: &normalizer,
-            logits,
+            logits: input,
             total: &mut total,
         };
         let state = dispatch(instructions, start);
         merge(total);
         let Some(output) = output else { continue };
-        let write = |piece: usize| {
+        let write = |buffer: &mut Vec<T>, piece: usize| {
             let first = piece * GRAIN;
-            let (from, to) = (input.pointer(row), output.pointer(row).cast_mut());
-            let (from, to) = (from.wrapping_add(first), to.wrapping_add(first));
-            let len = GRAIN.min(input.len() - first);
-            // SAFETY: promised by the caller; each piece is written by one thread.
-            let lane = unsafe { Lane::new([from], to, len) };
             let task = WritePiece {
                 kernel,
                 state: &state,
-                first,
-                lane,
+                row,
+                places: first..input.len().min(first + GRAIN),
+                input,
+                output,
+                buffer,
             };
             dispatch(instructions, task);
         };
-        team::map(input.len().div_ceil(GRAIN), || (), |(), piece| write(piece));
+        team::map(input.len().div_ceil(GRAIN), Vec::new, write);
     }
 }
 
 /// The normaliser of a row, from those of its pieces.
-fn normalizer<T: Float>(instructions: Instructions, row: &[T]) -> Normalizer<T> {
-    let pieces = row.len().div_ceil(GRAIN);
-    let piece = |index: usize| &row[index * GRAIN..row.len().min((index + 1) * GRAIN)];
-    let maxima = team::map(
-        pieces,
-        || (),
-        |(), index| dispatch(instructions, Max(piece(index))),
-    );
+fn normalizer<T: Float>(
+    instructions: Instructions,
+    rows: &Rows<'_, T>,
+    row: usize,
+) -> Normalizer<T> {
+    let pieces = rows.len().div_ceil(GRAIN);
+    let piece = |index: usize| Piece {
+        rows,
+        row,
+        places: index * GRAIN..rows.len().min((index + 1) * GRAIN),
+    };
+    let maxima = team::map(pieces, Vec::new, |buffer, index| {
+        let piece = piece(index);
+        dispatch(instructions, MaxOfPiece { piece, buffer })
+    });
     let max = dispatch(instructions, Max(&maxima));
-    let not_finite = || Normalizer::not_finite(row.iter().copied());
+    let not_finite = || Normalizer::not_finite((0..rows.len()).map(|at| rows.element(row, at)));
     let holds_max = maxima.iter().position(|&piece| piece == max);
     let (true, Some(top)) = (max.to_f64().is_finite(), holds_max) else {
         return not_finite();
     };
     let start = dispatch(instructions, FindStart(max));
     let sum = |without: Option<usize>| {
-        let sums = team::map(
-            pieces,
-            || (),
-            |(), index| {
-                let sum = Sum {
-                    piece: piece(index),
-                    without: without.map(|top| top == index),
-                    start: &start,
-                };
-                dispatch(instructions, sum)
-            },
-        );
+        let sums = team::map(pieces, Vec::new, |buffer, index| {
+            let sum = Sum {
+                piece: piece(index),
+                buffer,
+                without: without.map(|top| top == index),
+                start: &start,
+            };
+            dispatch(instructions, sum)
+        });
         sums.into_iter().fold(Wide::ZERO, |sum, piece| sum + piece)
     };
     let again = || sum(Some(top));
@@ -111,6 +116,40 @@ fn normalizer<T: Float>(instructions: Instructions, row: &[T]) -> Normalizer<T> 
         again,
     };
     dispatch(instructions, finish).unwrap_or_else(not_finite)
+}
+
+/// Some elements of a row.
+struct Piece<'a, 'b, T> {
+    rows: &'a Rows<'b, T>,
+    row: usize,
+    places: Range<usize>,
+}
+
+impl<T: Float> Piece<'_, '_, T> {
+    /// The elements themselves if they are a slice, else what is gathered of them in the buffer.
+    #[inline(always)]
+    fn elements<'s, S: Simd>(&'s self, simd: S, buffer: &'s mut Vec<T>) -> &'s [T] {
+        if let Some(row) = self.rows.slice_of(self.row) {
+            return &row[self.places.clone()];
+        }
+        let buffer = aligned(buffer, self.places.len());
+        gather(simd, self.rows, self.row, self.places.start, buffer);
+        buffer
+    }
+}
+
+struct MaxOfPiece<'a, 'b, T> {
+    piece: Piece<'a, 'b, T>,
+    buffer: &'a mut Vec<T>,
+}
+
+impl<T: Float> Task for MaxOfPiece<'_, '_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) -> T {
+        max(simd, self.piece.elements(simd, self.buffer))
+    }
 }
 
 struct Max<'a, T>(&'a [T]);
@@ -136,20 +175,22 @@ impl<T: Float> Task for FindStart<T> {
 }
 
 /// The sum of a piece's terms; or of the others' alone, given whether the maximum is in it.
-struct Sum<'a, T> {
-    piece: &'a [T],
+struct Sum<'a, 'b, T> {
+    piece: Piece<'a, 'b, T>,
+    buffer: &'a mut Vec<T>,
     without: Option<bool>,
     start: &'a Start<T>,
 }
 
-impl<T: Float> Task for Sum<'_, T> {
+impl<T: Float> Task for Sum<'_, '_, T> {
     type Output = Wide;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Wide {
+        let elements = self.piece.elements(simd, self.buffer);
         match self.without {
-            None => self.start.sum(simd, self.piece, 0),
-            Some(holds_max) => self.start.sum_of_others(simd, self.piece, holds_max),
+            None => self.start.sum(simd, elements, 0),
+            Some(holds_max) => self.start.sum_of_others(simd, elements, holds_max),
         }
     }
 }
@@ -169,20 +210,20 @@ impl<T: Float, F: FnOnce() -> Wide> Task for Finish<T, F> {
     }
 }
 
-struct StartRow<'a, T: Float, Kernel: PieceKernel<T>> {
+struct StartRow<'a, 'b, T: Float, Kernel: PieceKernel<T>> {
     kernel: &'a Kernel,
     row: usize,
     normalizer: &'a Normalizer<T>,
-    logits: &'a [T],
+    logits: &'a Rows<'b, T>,
     total: &'a mut Kernel::Total,
 }
 
-impl<T: Float, Kernel: PieceKernel<T>> Task for StartRow<'_, T, Kernel> {
+impl<T: Float, Kernel: PieceKernel<T>> Task for StartRow<'_, '_, T, Kernel> {
     type Output = Kernel::Row;
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Kernel::Row {
-        let logit = |class: usize| self.logits[class];
+        let logit = |class: usize| self.logits.element(self.row, class);
         self.kernel
             .start(simd, self.row, self.normalizer, logit, self.total)
     }
@@ -191,16 +232,38 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for StartRow<'_, T, Kernel> {
 struct WritePiece<'a, 'b, T: Float, Kernel: PieceKernel<T>> {
     kernel: &'a Kernel,
     state: &'a Kernel::Row,
-    first: usize,
-    lane: Lane<'b, T, 1>,
+    row: usize,
+    places: Range<usize>,
+    input: &'a Rows<'b, T>,
+    output: &'a Rows<'b, T>,
+    buffer: &'a mut Vec<T>,
 }
 
 impl<T: Float, Kernel: PieceKernel<T>> Task for WritePiece<'_, '_, T, Kernel> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(mut self, simd: S) {
-        self.kernel
-            .piece(simd, self.state, self.first, &mut self.lane);
+    fn run<S: Simd>(self, simd: S) {
+        let (row, first, len) = (self.row, self.places.start, self.places.len());
+        let is_direct = self.input.are_slices() && self.output.are_slices();
+        let (from, to) = if is_direct {
+            let (from, to) = (self.input.place(row, first), self.output.place(row, first));
+            (from, to.cast_mut())
+        } else {
+            let buffer = aligned(self.buffer, len);
+            gather(simd, self.input, row, first, buffer);
+            let to = buffer.as_mut_ptr();
+            (to.cast_const(), to)
+        };
+        // SAFETY: promised by the caller of `run_pieces`; each piece is written by one thread. A
+        // buffer is its own input, element for element.
+        let mut lane = unsafe { Lane::new([from], to, len) };
+        self.kernel.piece(simd, self.state, first, &mut lane);
+        if !is_direct {
+            // SAFETY: the kernel has written so many elements to the buffer.
+            let buffer = unsafe { std::slice::from_raw_parts_mut(to, len) };
+            // SAFETY: as above.
+            unsafe { scatter(simd, buffer, self.output, row, first) };
+        }
     }
 }

@@ -5,8 +5,10 @@
 
 use fearless_simd::Simd;
 
+use super::gather::{gather, scatter};
+use super::rows::Rows;
 use super::team;
-use super::view::{Rows, View, ViewMut, blocks};
+use super::view::{View, ViewMut, blocks};
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::RowKernel;
@@ -98,7 +100,7 @@ pub(crate) trait ValueKernel<T>: Sync {
 pub(crate) const VALUES: usize = 512;
 
 /// Runs a kernel over the first elements of rows; `merge` gets the grains' totals in order.
-pub(crate) fn read_values<T: Copy + Default + Send + Sync, Kernel: ValueKernel<T>>(
+pub(crate) fn read_values<T: Copy + Default + Send + Sync + 'static, Kernel: ValueKernel<T>>(
     rows: &Rows<'_, T>,
     kernel: &Kernel,
     merge: impl FnMut(Kernel::Total),
@@ -126,7 +128,7 @@ struct ValueGrain<'a, 'b, T, Kernel> {
     rows_of_grain: std::ops::Range<usize>,
 }
 
-impl<T: Copy + Default, Kernel: ValueKernel<T>> Task for ValueGrain<'_, '_, T, Kernel> {
+impl<T: Copy + Default + 'static, Kernel: ValueKernel<T>> Task for ValueGrain<'_, '_, T, Kernel> {
     type Output = Kernel::Total;
 
     #[inline(always)]
@@ -213,8 +215,8 @@ pub(crate) fn reserved<T>(elements: usize) -> Result<Vec<T>> {
 
 /// Memory that a thread reuses from grain to grain.
 pub(super) struct Scratch<T> {
-    /// Rows that lie scattered in memory are gathered here, one buffer for each input and one for
-    /// the output.
+    /// Rows that lie scattered in memory, or are encoded, are gathered here: one buffer for each
+    /// input and one for the output.
     rows: Vec<Vec<T>>,
     /// Whatever a kernel needs.
     kernel: Vec<f64>,
@@ -267,9 +269,8 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Kernel::Total {
         let mut total = Kernel::Total::default();
-        let scattered = |rows: &Rows<'_, T>| rows.stride() != 1 && rows.len() > 1;
-        let any_scattered = self.inputs.iter().any(scattered) || self.output.is_some_and(scattered);
-        if any_scattered {
+        let mut all = self.inputs.iter().chain(self.output);
+        if !all.all(Rows::are_slices) {
             self.scratch.rows.resize(K + 1, Vec::new());
             for buffer in &mut self.scratch.rows {
                 buffer.resize(self.inputs[0].len(), T::ZERO);
@@ -281,58 +282,42 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
             let inputs = self.inputs.each_ref().map(|input| {
                 let buffer = buffers.next();
                 match buffer {
-                    Some(buffer) if scattered(input) => {
-                        gather(input, row, &mut buffer[..len]);
-                        buffer.as_ptr()
+                    Some(buffer) if !input.are_slices() => {
+                        gather(simd, input, row, 0, &mut buffer[..len]);
+                        buffer.as_mut_ptr().cast_const()
                     }
                     _ => input.pointer(row),
                 }
             });
             let mut scatter_from = None;
             let output = match self.output {
-                Some(output) if scattered(output) => {
-                    let buffer = buffers.next().expect("one buffer more than inputs");
-                    scatter_from = Some(buffer.as_ptr());
-                    buffer.as_mut_ptr()
+                Some(output) if !output.are_slices() => {
+                    let copy = (!self.inputs[0].are_slices()).then_some(inputs[0].cast_mut());
+                    // In the place of an input's copy it takes no more of the cache.
+                    let start = copy.unwrap_or_else(|| {
+                        let buffer = buffers.next();
+                        buffer.expect("one buffer more than inputs").as_mut_ptr()
+                    });
+                    scatter_from = Some(start);
+                    start
                 }
                 Some(output) => output.pointer(row).cast_mut(),
                 None => std::ptr::NonNull::dangling().as_ptr(),
             };
             // SAFETY: the rows exist and are `len` long, gathered ones in buffers of their own;
             // `run`'s caller promises that the output is writable and overlaps inputs at most
-            // element for element, and no other grain holds this row.
+            // element for element, as does the copy of the first input, and no other grain holds
+            // this row.
             let mut lane = unsafe { Lane::new(inputs, output, len) };
             self.kernel
                 .row(simd, row, &mut lane, &mut self.scratch.kernel, &mut total);
             if let (Some(from), Some(output)) = (scatter_from, self.output) {
-                // SAFETY: the buffer holds `len` elements that the kernel has written, and the
-                // output's row as many writable places.
-                unsafe { scatter(from, output, row, len) };
+                // SAFETY: the buffer holds `len` elements that the kernel has written.
+                let from = unsafe { std::slice::from_raw_parts_mut(from, len) };
+                // SAFETY: the output's row has as many writable places.
+                unsafe { scatter(simd, from, output, row, 0) };
             }
         }
         total
-    }
-}
-
-/// Copies a scattered row into a buffer.
-#[inline(always)]
-fn gather<T: Copy>(rows: &Rows<'_, T>, row: usize, buffer: &mut [T]) {
-    let start = rows.pointer(row);
-    for (index, element) in buffer.iter_mut().enumerate() {
-        // SAFETY: the row holds as many elements as the buffer.
-        *element = unsafe { *start.wrapping_offset(index as isize * rows.stride()) };
-    }
-}
-
-/// Copies a buffer to a scattered row.
-///
-/// # Safety
-/// The buffer and the row hold `len` elements, and the row is writable by this thread alone.
-#[inline(always)]
-unsafe fn scatter<T: Copy>(from: *const T, rows: &Rows<'_, T>, row: usize, len: usize) {
-    let start = rows.pointer(row).cast_mut();
-    for index in 0..len {
-        // SAFETY: promised by the caller.
-        unsafe { *start.wrapping_offset(index as isize * rows.stride()) = *from.add(index) };
     }
 }

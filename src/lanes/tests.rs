@@ -168,7 +168,7 @@ fn blocks_hold_each_element_once_and_alike_in_all_arrays() {
                 numbered(one.view_mut());
                 numbered(two.view_mut());
                 let len = one.len();
-                let two = ViewMut::from(two);
+                let two = ViewMut::of(two);
                 let ([a, b], c) = blocks(&[View::from(one.view()), two.as_input()], Some(&two));
                 let c = c.expect("an output gives an output");
                 let case = format!("{shape:?} {first:?} {second:?}");
@@ -270,7 +270,7 @@ fn scattered_rows_are_gathered_and_written_back() {
                 });
                 let b = b.mapv(|x| x + 0.25);
                 let mut memory = output.memory(shape);
-                let out = ViewMut::from(output.view(&mut memory));
+                let out = ViewMut::of(output.view(&mut memory));
                 let inputs = [View::from(a.view()), View::from(b.view())];
                 let mut rows = Vec::new();
                 write_rows(&inputs, &out, axis, &Reverse, |grain| rows.extend(grain))
@@ -299,7 +299,7 @@ fn in_place_rows_are_read_before_they_are_written() {
         let mut memory = layout.memory(&[3, 5, 4]);
         numbered(layout.view(&mut memory));
         let before = layout.view(&mut memory).to_owned();
-        let out = ViewMut::from(layout.view(&mut memory));
+        let out = ViewMut::of(layout.view(&mut memory));
         write_rows(&[out.as_input()], &out, 1, &Reverse, |_| ()).expect("an instruction set");
         let mut reversed = before.view();
         reversed.invert_axis(Axis(1));
@@ -393,7 +393,7 @@ fn element_wise_kernels_reach_every_element_once() {
             let mut memory = layout.memory(shape);
             numbered(layout.view(&mut memory));
             let before = layout.view(&mut memory).to_owned();
-            let out = ViewMut::from(layout.view(&mut memory));
+            let out = ViewMut::of(layout.view(&mut memory));
             let mut total = 0;
             write_blocks(&[out.as_input()], &out, &Increment, |count| total += count)
                 .expect("an instruction set");

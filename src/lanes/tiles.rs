@@ -5,9 +5,11 @@ use std::ops::Range;
 
 use fearless_simd::Simd;
 
+use super::gather::{gather_class, gather_rows, scatter_class, scatter_rows};
 use super::pieces::{are_long, run_pieces};
+use super::rows::Rows;
 use super::run::{GRAIN, Scratch, aligned, run, run_grains};
-use super::view::{Rows, View, ViewMut};
+use super::view::{View, ViewMut};
 use crate::error::Result;
 use crate::float::Float;
 use crate::kernel::piece::PieceKernel;
@@ -25,6 +27,9 @@ const MOST_CLASSES: usize = 8192;
 
 /// Fewer rows than these, or than these side by side, would leave a tile too empty.
 const FEW_ROWS: usize = 8;
+
+/// The same where there are so many classes that a row at a time is no worse for that.
+const FEW_ROWS_OF_MANY: usize = 32;
 
 /// Tiles that are filled together where rows lie side by side, as long as they have so many bytes:
 /// classes that are a power of two apart share a few places in the caches, and what is fetched ahead
@@ -59,6 +64,41 @@ pub(crate) fn write_classes<T: Float, Kernel: PieceKernel<T>>(
     // SAFETY: arrays of one shape have equal rows; a `ViewMut` is writable, its elements are
     // distinct, and it overlaps the input at most element for element.
     unsafe { run_classes(instructions, &input, Some(&output), kernel, merge) }
+}
+
+/// Elements to leave out: what stands for them in the input, and in the output.
+#[cfg(feature = "python")]
+pub(crate) struct Where<'a, T> {
+    /// 0 for those; of the array's shape.
+    pub(crate) kept: View<'a, u8>,
+    pub(crate) read_as: T,
+    pub(crate) written_as: T,
+}
+
+/// Runs a kernel over the classes of the input along several axes, or none, some of them perhaps
+/// left out, and writes the output if there is one.
+#[cfg(feature = "python")]
+pub(crate) fn run_over<T: Float, Kernel: PieceKernel<T>>(
+    input: &View<'_, T>,
+    output: Option<&ViewMut<'_, T>>,
+    axes: &[usize],
+    mask: Option<&Where<'_, T>>,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    assert!(output.is_none_or(|output| input.shape() == output.shape()));
+    let axes = input.in_memory_order(axes);
+    let mut rows = input.rows_over(&axes);
+    let mut results = output.map(|output| output.rows_over(&axes));
+    if let Some(mask) = mask {
+        assert!(mask.kept.shape() == input.shape());
+        let kept = mask.kept.rows_over(&axes);
+        results = results.map(|results| results.masked(kept.clone(), mask.written_as));
+        rows = rows.masked(kept, mask.read_as);
+    }
+    // SAFETY: as in `write_classes`.
+    unsafe { run_classes(instructions, &rows, results.as_ref(), kernel, merge) }
 }
 
 /// Runs a kernel over all rows, in tiles or pieces where that is faster. The choice depends on shape and
@@ -123,7 +163,7 @@ impl Tiling {
     /// `None` if rows are to be taken one at a time.
     fn of<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> Option<Self> {
         let (rows, classes) = (input.count(), input.len());
-        if rows < FEW_ROWS || classes == 0 {
+        if rows < FEW_ROWS || classes == 0 || input.is_nested() {
             return None;
         }
         let shortest = |run: usize, rows: &Rows<'_, T>| match Layout::of(rows) {
@@ -133,7 +173,8 @@ impl Tiling {
         let run = output.into_iter().fold(shortest(rows, input), shortest);
         let apart = matches!(Layout::of(input), Layout::SideBySide);
         let most = if apart { MOST_CLASSES } else { FEW_CLASSES };
-        (classes <= most).then_some(Self { rows, run })
+        let is_empty = classes > FEW_CLASSES && run < FEW_ROWS_OF_MANY;
+        (classes <= most && !is_empty).then_some(Self { rows, run })
     }
 
     fn tiles(self) -> usize {
@@ -166,7 +207,7 @@ impl Layout {
     fn of<T>(rows: &Rows<'_, T>) -> Self {
         if rows.is_contiguous() {
             Self::Contiguous
-        } else if rows.side_by_side() >= FEW_ROWS {
+        } else if rows.side_by_side() >= FEW_ROWS && !rows.is_nested() {
             Self::SideBySide
         } else {
             Self::Scattered
@@ -243,7 +284,7 @@ impl<T, Kernel> TileGrain<'_, '_, T, Kernel> {
 #[inline(always)]
 fn ahead<T>(rows: &Rows<'_, T>, first: usize, offset: usize) -> Option<Ahead<T>> {
     let apart = matches!(Layout::of(rows), Layout::SideBySide);
-    apart.then(|| Ahead {
+    (apart && rows.are_plain()).then(|| Ahead {
         start: rows.pointer(first).wrapping_add(offset),
         stride: rows.stride(),
     })
@@ -270,6 +311,11 @@ fn load<S: Simd, T: Float>(
         Layout::Contiguous => {
             for (tile, rows) in tiles.chunks_exact_mut(elements).zip(by_tile(rows)) {
                 let len = rows.len() * from.len();
+                if !from.are_plain() {
+                    gather_rows(simd, from, rows, &mut spare[..len]);
+                    to_columns(simd, spare, tile);
+                    continue;
+                }
                 // SAFETY: so many rows lie one behind the other.
                 let rows = unsafe { std::slice::from_raw_parts(from.pointer(rows.start), len) };
                 if len >= spare.len() {
@@ -277,6 +323,16 @@ fn load<S: Simd, T: Float>(
                 } else {
                     spare[..len].copy_from_slice(rows);
                     to_columns(simd, spare, tile);
+                }
+            }
+        }
+        Layout::SideBySide if !from.are_plain() => {
+            for number in 0..from.len() {
+                let tiles = tiles.chunks_exact_mut(elements);
+                for (tile, rows) in tiles.zip(by_tile(rows.clone())) {
+                    let class = &mut tile[number * ROWS..][..rows.len()];
+                    // SAFETY: the elements of a class lie one behind the other.
+                    unsafe { gather_class(simd, from, rows.start, number, class) };
                 }
             }
         }
@@ -295,10 +351,8 @@ fn load<S: Simd, T: Float>(
         Layout::Scattered => {
             for (tile, rows) in tiles.chunks_exact_mut(elements).zip(by_tile(rows)) {
                 for (lane, row) in rows.enumerate() {
-                    let start = from.pointer(row);
                     for (class, to) in tile[lane..].iter_mut().step_by(ROWS).enumerate() {
-                        // SAFETY: the row holds an element for each class.
-                        *to = unsafe { *start.wrapping_offset(class as isize * from.stride()) };
+                        *to = from.element(row, class);
                     }
                 }
             }
@@ -315,7 +369,7 @@ unsafe fn store<S: Simd, T: Float>(
     simd: S,
     to: &Rows<'_, T>,
     rows: Range<usize>,
-    tiles: &[T],
+    tiles: &mut [T],
     spare: &mut [T],
 ) {
     let elements = to.len() * ROWS;
@@ -324,13 +378,31 @@ unsafe fn store<S: Simd, T: Float>(
             for (tile, rows) in tiles.chunks_exact(elements).zip(by_tile(rows)) {
                 let len = rows.len() * to.len();
                 let start = to.pointer(rows.start).cast_mut();
-                // SAFETY: so many rows lie one behind the other, and the caller promises the rest.
+                if !to.are_plain() {
+                    to_rows(simd, tile, spare);
+                    // SAFETY: so many rows lie one behind the other, and the caller promises the
+                    // rest.
+                    unsafe { scatter_rows(simd, &mut spare[..len], to, rows) };
+                    continue;
+                }
+                // SAFETY: as above.
                 let rows = unsafe { std::slice::from_raw_parts_mut(start, len) };
                 if len >= spare.len() {
                     to_rows(simd, tile, rows);
                 } else {
                     to_rows(simd, tile, spare);
                     rows.copy_from_slice(&spare[..len]);
+                }
+            }
+        }
+        Layout::SideBySide if !to.are_plain() => {
+            for number in 0..to.len() {
+                let tiles = tiles.chunks_exact_mut(elements);
+                for (tile, rows) in tiles.zip(by_tile(rows.clone())) {
+                    let class = &mut tile[number * ROWS..][..rows.len()];
+                    // SAFETY: the elements of a class lie one behind the other, and the caller
+                    // promises the rest.
+                    unsafe { scatter_class(simd, class, to, rows.start, number) };
                 }
             }
         }
@@ -349,10 +421,10 @@ unsafe fn store<S: Simd, T: Float>(
         Layout::Scattered => {
             for (tile, rows) in tiles.chunks_exact(elements).zip(by_tile(rows)) {
                 for (lane, row) in rows.enumerate() {
-                    let start = to.pointer(row).cast_mut();
                     for (class, &from) in tile[lane..].iter().step_by(ROWS).enumerate() {
-                        // SAFETY: the row holds an element for each class.
-                        unsafe { *start.wrapping_offset(class as isize * to.stride()) = from };
+                        // SAFETY: the row holds an element for each class, and the caller promises
+                        // that it is writable.
+                        unsafe { to.write(row, class, from) };
                     }
                 }
             }

@@ -1,23 +1,29 @@
-//! Strided views of arrays of any dimension, and the rows that they fall into along an axis.
+//! Strided views of arrays of any dimension, and how they are cut into rows along axes.
 //!
-//! Here belong shapes, strides, axes and broadcasting: the arithmetic of where an element lies.
-//! Nothing is computed and nothing runs in parallel here.
+//! Here belong shapes, strides, axes and broadcasting. Nothing is computed and nothing runs in
+//! parallel here.
 
-use std::any::TypeId;
 use std::marker::PhantomData;
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use smallvec::SmallVec;
 
+#[cfg(feature = "python")]
+use super::rows::NESTED;
+use super::rows::{Rows, collapse};
 use crate::error::{Error, Result};
+use crate::float::{Element, Encoding};
 
 /// A small list: most arrays have few dimensions.
 pub(crate) type Dims<T> = SmallVec<[T; 4]>;
 
-/// A read-only view: a pointer with a shape and strides counted in elements.
+/// A read-only view of elements that are computed with as `T`: a pointer with a shape and strides
+/// counted in elements.
 #[derive(Clone, Debug)]
 pub(crate) struct View<'a, T> {
     start: *const T,
+    /// What lies there; `start` points to a `T` only where that is one.
+    encoding: Encoding,
     shape: Dims<usize>,
     strides: Dims<isize>,
     memory: PhantomData<&'a T>,
@@ -46,10 +52,35 @@ impl<'a, T> View<'a, T> {
     ) -> Self {
         Self {
             start,
+            encoding: Encoding::Own,
             shape: shape.into_iter().collect(),
             strides: strides.into_iter().collect(),
             memory: PhantomData,
         }
+    }
+
+    /// A view of elements of either kind: of the type computed with, or encoded as another.
+    ///
+    /// # Safety
+    /// As for [`View::from_raw`], with `start` as what the elements are.
+    pub(crate) unsafe fn from_elements<E: Element<Compute = T>>(
+        start: *const E,
+        shape: impl IntoIterator<Item = usize>,
+        strides: impl IntoIterator<Item = isize>,
+    ) -> Self {
+        // SAFETY: promised by the caller; with its encoding the view never reads another type.
+        let view = unsafe { Self::from_raw(start.cast(), shape, strides) };
+        Self {
+            encoding: E::ENCODING,
+            ..view
+        }
+    }
+
+    /// The elements of an ndarray.
+    pub(crate) fn of<E: Element<Compute = T>, D: Dimension>(array: ArrayView<'a, E, D>) -> Self {
+        let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
+        // SAFETY: ndarray keeps the elements readable for 'a and its strides within them.
+        unsafe { Self::from_elements(array.as_ptr(), shape, strides) }
     }
 
     /// A view of one element, to be broadcast.
@@ -73,9 +104,13 @@ impl<'a, T> View<'a, T> {
 
     /// The shape without an axis: that of one value for each row.
     pub(crate) fn shape_without(&self, axis: usize) -> Vec<usize> {
-        let mut shape = self.shape.to_vec();
-        shape.remove(axis);
-        shape
+        self.shape_without_axes(&[axis])
+    }
+
+    /// The shape without several axes.
+    pub(crate) fn shape_without_axes(&self, axes: &[usize]) -> Vec<usize> {
+        let kept = (0..self.dimensions()).filter(|d| !axes.contains(d));
+        kept.map(|d| self.shape[d]).collect()
     }
 
     /// An error unless the axis is one of the array's.
@@ -111,16 +146,56 @@ impl<'a, T> View<'a, T> {
     /// The rows along an axis.
     pub(crate) fn rows(&self, axis: usize) -> Rows<'a, T> {
         let outer = (0..self.dimensions()).filter(|&d| d != axis);
-        let outer = collapse(outer.map(|d| (self.shape[d], self.strides[d])));
         Rows {
             start: self.start,
+            encoding: self.encoding,
             len: self.shape[axis],
             last_len: self.shape[axis],
             blocks: 1,
             stride: self.strides[axis],
-            outer,
+            inner: Vec::new(),
+            outer: collapse(outer.map(|d| (self.shape[d], self.strides[d]))),
+            mask: None,
             memory: PhantomData,
         }
+    }
+
+    /// The rows over several axes, or none: the elements of a row are in the order of the axes as
+    /// they are given.
+    #[cfg(feature = "python")]
+    pub(crate) fn rows_over(&self, axes: &[usize]) -> Rows<'a, T> {
+        let dimension = |d: usize| (self.shape[d], self.strides[d]);
+        let outer = (0..self.dimensions()).filter(|d| !axes.contains(d));
+        let len = axes.iter().map(|&d| self.shape[d]).product();
+        let mut inner = collapse(axes.iter().map(|&d| dimension(d)));
+        let stride = match inner.as_slice() {
+            [] => 1,
+            [(_, stride)] => *stride,
+            _ => NESTED,
+        };
+        if stride != NESTED {
+            inner.clear();
+        }
+        Rows {
+            start: self.start,
+            encoding: self.encoding,
+            len,
+            last_len: len,
+            blocks: 1,
+            stride,
+            inner: inner.into_vec(),
+            outer: collapse(outer.map(dimension)),
+            mask: None,
+            memory: PhantomData,
+        }
+    }
+
+    /// Axes in the order that the elements lie in, so that as many as may be become one.
+    #[cfg(feature = "python")]
+    pub(crate) fn in_memory_order(&self, axes: &[usize]) -> Dims<usize> {
+        let mut order = Dims::from_slice(axes);
+        order.sort_by_key(|&d| std::cmp::Reverse(self.strides[d].unsigned_abs()));
+        order
     }
 
     /// Every element as a row of its own, in the order of the indices.
@@ -128,30 +203,46 @@ impl<'a, T> View<'a, T> {
         let dims = self.shape.iter().copied().zip(self.strides.iter().copied());
         Rows {
             start: self.start,
+            encoding: self.encoding,
             len: 1,
             last_len: 1,
             blocks: 1,
             stride: 0,
+            inner: Vec::new(),
             outer: collapse(dims),
+            mask: None,
             memory: PhantomData,
         }
     }
 }
 
 impl<'a, T> ViewMut<'a, T> {
+    /// A view of elements of either kind, as [`View::from_elements`].
+    ///
     /// # Safety
-    /// As for [`View::from_raw`]; besides, the elements are writable, no two are the same memory,
-    /// and inputs used with it overlap it either not at all or element for element.
-    pub(crate) unsafe fn from_raw(
-        start: *mut T,
+    /// As for [`View::from_elements`]; besides, the elements are writable, no two are the same
+    /// memory, and inputs used with it overlap it either not at all or element for element.
+    pub(crate) unsafe fn from_elements<E: Element<Compute = T>>(
+        start: *mut E,
         shape: impl IntoIterator<Item = usize>,
         strides: impl IntoIterator<Item = isize>,
     ) -> Self {
         Self {
             // SAFETY: promised by the caller.
-            view: unsafe { View::from_raw(start, shape, strides) },
+            view: unsafe { View::from_elements(start, shape, strides) },
             memory: PhantomData,
         }
+    }
+
+    /// The elements of an ndarray.
+    pub(crate) fn of<E: Element<Compute = T>, D: Dimension>(
+        mut array: ArrayViewMut<'a, E, D>,
+    ) -> Self {
+        let start = array.as_mut_ptr();
+        let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
+        // SAFETY: ndarray gives exclusive access for 'a, and mutable views never overlap
+        // themselves or another view.
+        unsafe { Self::from_elements(start, shape, strides) }
     }
 
     /// The place of the elements, for an operation that reads and writes them.
@@ -169,6 +260,12 @@ impl<'a, T> ViewMut<'a, T> {
     /// The rows along an axis.
     pub(crate) fn rows(&self, axis: usize) -> Rows<'a, T> {
         self.view.rows(axis)
+    }
+
+    /// The rows over several axes, as [`View::rows_over`].
+    #[cfg(feature = "python")]
+    pub(crate) fn rows_over(&self, axes: &[usize]) -> Rows<'a, T> {
+        self.view.rows_over(axes)
     }
 
     /// An error unless the shape is that of another array.
@@ -207,206 +304,6 @@ impl<'a, T, D: Dimension> From<ArrayView<'a, T, D>> for View<'a, T> {
         // SAFETY: ndarray keeps the elements readable for 'a and its strides within them.
         unsafe { Self::from_raw(array.as_ptr(), shape.to_vec(), strides.to_vec()) }
     }
-}
-
-impl<'a, T, D: Dimension> From<ArrayViewMut<'a, T, D>> for ViewMut<'a, T> {
-    fn from(mut array: ArrayViewMut<'a, T, D>) -> Self {
-        let start = array.as_mut_ptr();
-        let (shape, strides) = (array.shape().to_vec(), array.strides().to_vec());
-        // SAFETY: ndarray gives exclusive access for 'a, and mutable views never overlap
-        // themselves or another view.
-        unsafe { Self::from_raw(start, shape, strides) }
-    }
-}
-
-/// Rows of equal stride; the last of each run of `blocks` rows may be shorter.
-#[derive(Clone, Debug)]
-pub(crate) struct Rows<'a, T> {
-    start: *const T,
-    len: usize,
-    last_len: usize,
-    blocks: usize,
-    stride: isize,
-    /// Sizes and strides of the dimensions that number the rows, outermost first.
-    outer: Dims<(usize, isize)>,
-    memory: PhantomData<&'a T>,
-}
-
-// SAFETY: the rows of an input are only read, and those of an output are written by one thread
-// each.
-unsafe impl<T: Sync + Send> Send for Rows<'_, T> {}
-// SAFETY: as above.
-unsafe impl<T: Sync + Send> Sync for Rows<'_, T> {}
-
-impl<T> Rows<'_, T> {
-    /// How many rows there are.
-    pub(crate) fn count(&self) -> usize {
-        self.outer.iter().map(|&(size, _)| size).product()
-    }
-
-    /// The length of all rows but the last of a run.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// How many elements all rows have.
-    pub(crate) fn elements(&self) -> usize {
-        let runs = self.count() / self.blocks;
-        runs * ((self.blocks - 1) * self.len + self.last_len)
-    }
-
-    #[inline(always)]
-    pub(crate) fn stride(&self) -> isize {
-        self.stride
-    }
-
-    /// The length of one row.
-    #[inline(always)]
-    pub(crate) fn len_of(&self, row: usize) -> usize {
-        if self.blocks == 1 || (row + 1).is_multiple_of(self.blocks) {
-            self.last_len
-        } else {
-            self.len
-        }
-    }
-
-    /// How many rows from the first of a run on lie side by side, so that class after class is
-    /// contiguous; every run is as long.
-    pub(crate) fn side_by_side(&self) -> usize {
-        match self.outer.last() {
-            Some(&(size, 1)) => size,
-            _ => 1,
-        }
-    }
-
-    /// Whether all elements lie one behind the other, row after row.
-    pub(crate) fn is_contiguous(&self) -> bool {
-        let rows_follow = match self.outer.as_slice() {
-            [] => true,
-            [(_, stride)] => *stride == self.len as isize,
-            _ => false,
-        };
-        rows_follow && (self.stride == 1 || self.len == 1)
-    }
-
-    /// The first element of a row.
-    #[inline(always)]
-    pub(crate) fn pointer(&self, row: usize) -> *const T {
-        // Offsets of rows that exist stay within the view; wrapping arithmetic keeps the address
-        // of a row of an empty view from being an error.
-        match self.outer.as_slice() {
-            [] => self.start,
-            [(_, stride)] => self.start.wrapping_offset(row as isize * stride),
-            dims => {
-                let mut rest = row;
-                let mut offset = 0;
-                for &(size, stride) in dims.iter().rev() {
-                    offset += (rest % size) as isize * stride;
-                    rest /= size;
-                }
-                self.start.wrapping_offset(offset)
-            }
-        }
-    }
-}
-
-impl<T: Copy> Rows<'_, T> {
-    /// The first element of a row that has one.
-    #[inline(always)]
-    pub(crate) fn value(&self, row: usize) -> T {
-        debug_assert!(row < self.count() && self.len > 0);
-        // SAFETY: the row exists and holds an element.
-        unsafe { *self.pointer(row) }
-    }
-
-    /// The first elements of rows from `first` on.
-    #[inline(always)]
-    pub(crate) fn values(&self, first: usize, out: &mut [T]) {
-        assert!(first + out.len() <= self.count() && self.len > 0);
-        if let [(_, 1)] = self.outer.as_slice() {
-            // SAFETY: so many rows exist, and their first elements lie one behind the other.
-            let values = unsafe { std::slice::from_raw_parts(self.pointer(first), out.len()) };
-            out.copy_from_slice(values);
-            return;
-        }
-        for (index, value) in out.iter_mut().enumerate() {
-            *value = self.value(first + index);
-        }
-    }
-
-    /// One element of a row.
-    #[inline(always)]
-    pub(crate) fn element(&self, row: usize, index: usize) -> T {
-        debug_assert!(row < self.count() && index < self.len_of(row));
-        // SAFETY: the row exists and holds the element.
-        unsafe {
-            *self
-                .pointer(row)
-                .wrapping_offset(index as isize * self.stride)
-        }
-    }
-}
-
-impl<T: Copy> Rows<'_, T> {
-    /// The first place in a row of an element that a condition holds for.
-    #[inline(always)]
-    pub(crate) fn find(&self, row: usize, condition: impl Fn(T) -> bool) -> Option<usize> {
-        let mut block = [false; 64];
-        let len = self.len_of(row);
-        (0..len).step_by(block.len()).find_map(|start| {
-            let block = &mut block[..64.min(len - start)];
-            self.for_each(row, start, block, &condition);
-            // Without a branch for each element the compiler makes vectors of it.
-            if !block.iter().fold(false, |any, &found| any | found) {
-                return None;
-            }
-            block.iter().position(|&found| found).map(|i| start + i)
-        })
-    }
-
-    /// A row whose elements are of this type and lie one behind the other.
-    #[inline(always)]
-    pub(crate) fn slice_of<U: 'static>(&self, row: usize) -> Option<&[U]>
-    where
-        T: 'static,
-    {
-        assert!(row < self.count());
-        let len = self.len_of(row);
-        if TypeId::of::<T>() != TypeId::of::<U>() || (self.stride != 1 && len > 1) {
-            return None;
-        }
-        // SAFETY: the row exists, holds so many elements one behind the other, and the types are
-        // one; a row of no elements may be of an array without memory.
-        (len > 0).then(|| unsafe { std::slice::from_raw_parts(self.pointer(row).cast(), len) })
-    }
-
-    /// Fills `out` with a function of the elements of a row from `start` on.
-    #[inline(always)]
-    pub(crate) fn for_each<U>(&self, row: usize, start: usize, out: &mut [U], f: impl Fn(T) -> U) {
-        assert!(row < self.count() && start + out.len() <= self.len_of(row));
-        let first = self
-            .pointer(row)
-            .wrapping_offset(start as isize * self.stride);
-        for (index, element) in out.iter_mut().enumerate() {
-            // SAFETY: the row exists and holds these elements.
-            *element = f(unsafe { *first.wrapping_offset(index as isize * self.stride) });
-        }
-    }
-}
-
-/// Dimensions without those of size 1, and with neighbours that lie one behind the other made one.
-fn collapse(dims: impl Iterator<Item = (usize, isize)>) -> Dims<(usize, isize)> {
-    let mut collapsed: Dims<(usize, isize)> = SmallVec::new();
-    for (size, stride) in dims {
-        if size == 1 {
-            continue;
-        }
-        match collapsed.last_mut() {
-            Some(last) if last.1 == stride * size as isize => *last = (last.0 * size, stride),
-            _ => collapsed.push((size, stride)),
-        }
-    }
-    collapsed
 }
 
 /// Elements of a block of an element-wise operation: a few kilobytes, which stay in L1.
@@ -456,11 +353,14 @@ pub(crate) fn blocks<'a, T, const K: usize>(
         }
         Rows {
             start: view.start,
+            encoding: view.encoding,
             len: len.min(BLOCK),
             last_len: len - (count - 1) * BLOCK,
             blocks: count,
             stride,
+            inner: Vec::new(),
             outer,
+            mask: None,
             memory: PhantomData,
         }
     };

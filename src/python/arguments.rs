@@ -2,9 +2,10 @@
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt};
+use pyo3::types::{PyBool, PyInt, PyTuple};
 
 use super::errors::axis_error;
+use crate::lanes::Dims;
 use crate::loss::Reduction;
 
 /// An integer argument, whatever its size: those beyond `i128` become its limits.
@@ -79,6 +80,60 @@ impl AxisArgument {
             .ok()
             .filter(|&axis| axis < dimensions)
             .ok_or_else(|| axis_error(py, self.0, dimensions))
+    }
+}
+
+/// The `axis` argument of functions that also take several axes, or None for all.
+pub(super) enum AxesArgument {
+    One(AxisArgument),
+    Several(Vec<AxisArgument>),
+    All,
+}
+
+impl AxesArgument {
+    pub(super) const LAST: Self = Self::One(AxisArgument::LAST);
+
+    /// The axes of an array, counted from the front.
+    pub(super) fn of(&self, py: Python<'_>, dimensions: usize) -> PyResult<Dims<usize>> {
+        match self {
+            Self::One(axis) => Ok(Dims::from_slice(&[axis.of(py, dimensions)?])),
+            Self::All => Ok((0..dimensions).collect()),
+            Self::Several(given) => {
+                let mut axes = Dims::new();
+                for axis in given {
+                    let found = axis.of(py, dimensions)?;
+                    if axes.contains(&found) {
+                        return Err(PyValueError::new_err(format!(
+                            "axis names axis {found} twice; give each axis once"
+                        )));
+                    }
+                    axes.push(found);
+                }
+                Ok(axes)
+            }
+        }
+    }
+}
+
+impl FromPyObject<'_, '_> for AxesArgument {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        const EXPECTED: &str = "an int, a tuple of ints or None";
+        if object.is_none() {
+            return Ok(Self::All);
+        }
+        if let Ok(axes) = object.cast::<PyTuple>() {
+            let axis = |axis: Borrowed<'_, '_, PyAny>| {
+                integer(&axis, "axis", "a tuple of ints").map(AxisArgument)
+            };
+            return axes
+                .iter_borrowed()
+                .map(axis)
+                .collect::<PyResult<_>>()
+                .map(Self::Several);
+        }
+        integer(&object, "axis", EXPECTED).map(|axis| Self::One(AxisArgument(axis)))
     }
 }
 

@@ -1,37 +1,45 @@
 //! Arrays in and out: what is accepted, what becomes what, and where a copy is made.
 //!
-//! An exact ndarray of native, aligned `float32` or `float64` goes through untouched. Everything
-//! unusual is made into one here, once; the rest of the bindings sees typed arrays alone.
+//! An exact ndarray of a native, aligned float type goes through untouched. Everything unusual is
+//! made into one here, once; the rest of the bindings sees typed arrays alone.
 
+use half::{bf16, f16};
 use numpy::npyffi::{self, PY_ARRAY_API};
 use numpy::{
-    Element, IxDyn, PyArray, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
-    PyUntypedArrayMethods,
+    Element, IxDyn, PyArray, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-use crate::float::Float;
+use super::interop;
+use crate::float;
 use crate::lanes::{View, ViewMut};
 
 /// An element type of both sides.
-pub(super) trait Scalar: Float + Element {}
+pub(super) trait Scalar: float::Element<Compute: Element> + Element {}
 
+impl Scalar for f16 {}
+impl Scalar for bf16 {}
 impl Scalar for f32 {}
 impl Scalar for f64 {}
 
 /// Logits, probabilities or scores: the argument that decides the dtype of everything.
 pub(super) enum Scores<'py> {
+    F16(Bound<'py, PyArrayDyn<f16>>),
+    Bf16(Bound<'py, PyArrayDyn<bf16>>),
     F32(Bound<'py, PyArrayDyn<f32>>),
     F64(Bound<'py, PyArrayDyn<f64>>),
 }
 
-/// The one place where a dtype becomes a type: runs an expression with either array.
+/// The one place where a dtype becomes a type: runs an expression with the array.
 macro_rules! with_dtype {
     ($scores:expr, $array:ident => $body:expr) => {
         match $scores {
+            $crate::python::array::Scores::F16($array) => $body,
+            $crate::python::array::Scores::Bf16($array) => $body,
             $crate::python::array::Scores::F32($array) => $body,
             $crate::python::array::Scores::F64($array) => $body,
         }
@@ -47,11 +55,15 @@ impl<'py> Scores<'py> {
         if let Some(array) = plain::<f64>(object) {
             return Ok(Self::F64(array));
         }
+        if let Some(array) = plain::<f16>(object) {
+            return Ok(Self::F16(array));
+        }
         let array = numeric(object, name)?;
-        if is_float32(&array) {
-            cast(&array).map(Self::F32)
-        } else {
-            cast(&array).map(Self::F64)
+        match Kind::of(&array.dtype())? {
+            Kind::Float16 => cast(&array).map(Self::F16),
+            Kind::Bfloat16 => cast(&array).map(Self::Bf16),
+            Kind::Float32 => cast(&array).map(Self::F32),
+            _ => cast(&array).map(Self::F64),
         }
     }
 }
@@ -79,33 +91,75 @@ fn is_aligned<T>(array: &Bound<'_, PyUntypedArray>) -> bool {
             .all(|stride| stride % size as isize == 0)
 }
 
-fn is_float32(array: &Bound<'_, PyUntypedArray>) -> bool {
-    let dtype = array.dtype();
-    dtype.kind() == b'f' && dtype.itemsize() == 4
+/// The accepted kinds of dtype.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Float16,
+    Bfloat16,
+    Float32,
+    Float64,
+    /// Integers and bools.
+    Whole,
+    Unknown,
 }
 
-/// Any array-like as an ndarray of an accepted dtype: floats of 32 or 64 bits, integers, bools.
+impl Kind {
+    pub(super) fn of(dtype: &Bound<'_, PyArrayDescr>) -> PyResult<Self> {
+        Ok(match (dtype.kind(), dtype.itemsize()) {
+            (b'f', 2) => Self::Float16,
+            (b'f', 4) => Self::Float32,
+            (b'f', 8) => Self::Float64,
+            (b'i' | b'u' | b'b', _) => Self::Whole,
+            // The type of the package ml_dtypes, which is imported if there is an array of it: only
+            // then can NumPy be asked for the dtype.
+            (b'V', 2) if dtype.getattr("name")?.eq("bfloat16")? => Self::Bfloat16,
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// A TypeError where one argument is of `float16` and another of `bfloat16`: neither holds what the
+/// other does.
+pub(super) fn check_not_mixed<T: Scalar>(
+    dtype: &Bound<'_, PyArrayDescr>,
+    name: &str,
+) -> PyResult<()> {
+    let other = match T::ENCODING {
+        float::Encoding::Own => return Ok(()),
+        float::Encoding::F16 => Kind::Bfloat16,
+        float::Encoding::Bf16 => Kind::Float16,
+    };
+    if Kind::of(dtype)? != other {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!(
+        "{name} has dtype {dtype} beside an array of {}; float16 and bfloat16 do not mix: convert \
+         one of them, for instance with {name}.astype(np.float32)",
+        T::NAME
+    )))
+}
+
+/// Any array-like as an ndarray of an accepted dtype.
 pub(super) fn numeric<'py>(
     object: &Bound<'py, PyAny>,
     name: &str,
 ) -> PyResult<Bound<'py, PyUntypedArray>> {
-    static ASARRAY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let py = object.py();
     let array = if is_exact(object) {
         object.clone()
     } else {
         check_mask(object, name)?;
-        ASARRAY.import(py, "numpy", "asarray")?.call1((object,))?
+        interop::asarray(object, name)?
     };
     let array = array.cast_into::<PyUntypedArray>()?;
     let dtype = array.dtype();
-    match (dtype.kind(), dtype.itemsize()) {
-        (b'f', 4 | 8) | (b'i' | b'u' | b'b', _) => Ok(array),
-        _ => Err(PyTypeError::new_err(format!(
-            "{name} has dtype {dtype}; logitkit takes float32 and float64, and integers and bools, \
-             which become float64: convert it, for instance with .astype(np.float32)"
-        ))),
+    if Kind::of(&dtype)? != Kind::Unknown {
+        return Ok(array);
     }
+    Err(PyTypeError::new_err(format!(
+        "{name} has dtype {dtype}; logitkit takes float16, bfloat16, float32 and float64, and \
+         integers and bools, which become float64: convert it, for instance with \
+         .astype(np.float32)"
+    )))
 }
 
 /// A TypeError for a masked array that masks something: what should its elements count as?
@@ -169,37 +223,115 @@ pub(super) fn converted<'py, T: Element>(
     }
 }
 
-/// Any array-like as an array of `T`, unless that loses a bit of a `float64`.
-pub(super) fn lossless<'py, T: Element>(
-    object: &Bound<'py, PyAny>,
-    name: &str,
-) -> PyResult<Option<Bound<'py, PyArrayDyn<T>>>> {
-    if let Some(array) = plain::<T>(object) {
-        return Ok(Some(array));
+/// An array beside the scores: of their dtype, or of the type that they are computed with.
+pub(super) enum Companion<'py, T: Scalar> {
+    Same(Bound<'py, PyArrayDyn<T>>),
+    Wide(Bound<'py, PyArrayDyn<T::Compute>>),
+}
+
+impl<'py, T: Scalar> Companion<'py, T> {
+    /// Any array-like, rounded to what is computed with if it is wider.
+    pub(super) fn new(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Self> {
+        if let Some(array) = plain::<T>(object) {
+            return Ok(Self::Same(array));
+        }
+        let array = numeric(object, name)?;
+        check_not_mixed::<T>(&array.dtype(), name)?;
+        if T::ENCODING == float::Encoding::Own || array.cast::<PyArrayDyn<T>>().is_ok() {
+            cast(&array).map(Self::Same)
+        } else {
+            cast(&array).map(Self::Wide)
+        }
     }
-    let array = numeric(object, name)?;
-    let cast = cast::<T>(&array)?;
-    if array.dtype().kind() != b'f' || array.dtype().itemsize() <= size_of::<T>() {
+
+    /// Any array-like, unless rounding it loses a bit of a `float64`.
+    pub(super) fn lossless(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Self>> {
+        if let Some(array) = plain::<T>(object) {
+            return Ok(Some(Self::Same(array)));
+        }
+        let array = numeric(object, name)?;
+        check_not_mixed::<T>(&array.dtype(), name)?;
+        if T::ENCODING == float::Encoding::Own {
+            return Ok(lossless(&array)?.map(Self::Same));
+        }
+        match array.cast::<PyArrayDyn<T>>() {
+            Ok(_) => cast(&array).map(|same| Some(Self::Same(same))),
+            Err(_) => Ok(lossless(&array)?.map(Self::Wide)),
+        }
+    }
+
+    pub(super) fn view(&self) -> View<'_, T::Compute> {
+        match self {
+            Self::Same(array) => elements_of(array),
+            Self::Wide(array) => view(array),
+        }
+    }
+
+    /// Kept clear of the output.
+    pub(super) fn separate(self, output: &Output<'py, T>) -> PyResult<Self> {
+        match self {
+            Self::Same(array) => output.separate(array).map(Self::Same),
+            Self::Wide(array) => output.separate(array).map(Self::Wide),
+        }
+    }
+
+    pub(super) fn as_untyped(&self) -> &Bound<'py, PyUntypedArray> {
+        match self {
+            Self::Same(array) => array.as_untyped(),
+            Self::Wide(array) => array.as_untyped(),
+        }
+    }
+}
+
+/// An array as one of `T`, unless that loses a bit of a `float64`.
+fn lossless<'py, T: Element>(
+    array: &Bound<'py, PyUntypedArray>,
+) -> PyResult<Option<Bound<'py, PyArrayDyn<T>>>> {
+    let cast = cast::<T>(array)?;
+    let is_narrow = array.dtype().itemsize() <= size_of::<T>();
+    if is_narrow || Kind::of(&array.dtype())? == Kind::Whole {
         return Ok(Some(cast));
     }
-    let options = PyDict::new(object.py());
+    let options = PyDict::new(array.py());
     options.set_item("equal_nan", true)?;
-    let numpy = object.py().import("numpy")?;
-    let equal = numpy.call_method("array_equal", (&cast, &array), Some(&options))?;
+    let numpy = array.py().import("numpy")?;
+    let equal = numpy.call_method("array_equal", (&cast, array), Some(&options))?;
     Ok(equal.is_truthy()?.then_some(cast))
 }
 
 /// Weights as `f64`, kept clear of the output.
-pub(super) fn weights<'py, T: Element>(
+pub(super) fn weights<'py, T: Scalar>(
     object: &Bound<'py, PyAny>,
     name: &str,
     output: Option<&Output<'py, T>>,
 ) -> PyResult<Bound<'py, PyArrayDyn<f64>>> {
-    let weights = converted(object, name)?;
+    let weights = if let Some(array) = plain(object) {
+        array
+    } else {
+        let array = numeric(object, name)?;
+        check_not_mixed::<T>(&array.dtype(), name)?;
+        cast(&array)?
+    };
     match output {
         Some(output) => output.separate(weights),
         None => Ok(weights),
     }
+}
+
+/// A mask as bytes, 0 where it is False.
+pub(super) fn mask<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
+    let array = interop::asarray(object, "where")?;
+    let array = array.cast_into::<PyUntypedArray>()?;
+    let dtype = array.dtype();
+    if dtype.kind() != b'b' {
+        return Err(PyTypeError::new_err(format!(
+            "where has dtype {dtype}, expected bool: True for the elements that count; write \
+             where.astype(bool), or a comparison such as where != 0"
+        )));
+    }
+    // Where another program wrote it a bool's byte need not be 0 or 1.
+    let bytes = array.call_method1("view", ("uint8",))?;
+    Ok(bytes.cast_into::<PyArrayDyn<u8>>()?)
 }
 
 /// A copy of the elements of an array.
@@ -217,12 +349,21 @@ pub(super) fn view<'a, T: Element>(array: &'a Bound<'_, PyArrayDyn<T>>) -> View<
     unsafe { View::from_raw(array.data(), array.shape().iter().copied(), strides) }
 }
 
+/// The elements of an array as what they are computed with.
+pub(super) fn elements_of<'a, T: Scalar>(
+    array: &'a Bound<'_, PyArrayDyn<T>>,
+) -> View<'a, T::Compute> {
+    let strides = array.strides().iter().map(|s| s / size_of::<T>() as isize);
+    // SAFETY: as in `view`.
+    unsafe { View::from_elements(array.data(), array.shape().iter().copied(), strides) }
+}
+
 /// An array to write to.
-pub(super) fn view_mut<'a, T: Element>(array: &'a Bound<'_, PyArrayDyn<T>>) -> ViewMut<'a, T> {
+fn elements_mut<'a, T: Scalar>(array: &'a Bound<'_, PyArrayDyn<T>>) -> ViewMut<'a, T::Compute> {
     let strides = array.strides().iter().map(|s| s / size_of::<T>() as isize);
     // SAFETY: as in `view`; besides, the array is one of our own, or was checked by `Output::new`
     // to be writable and free of overlaps.
-    unsafe { ViewMut::from_raw(array.data(), array.shape().iter().copied(), strides) }
+    unsafe { ViewMut::from_elements(array.data(), array.shape().iter().copied(), strides) }
 }
 
 /// Arrays up to so many bytes are there for the asking.
@@ -286,7 +427,7 @@ pub(super) fn scalar<T: Element>(py: Python<'_>, mut value: T) -> PyResult<Bound
 }
 
 /// A result array: the caller's `out`, or a new one.
-pub(super) struct Output<'py, T: Element> {
+pub(super) struct Output<'py, T: Scalar> {
     /// What is written to.
     array: Bound<'py, PyArrayDyn<T>>,
     /// The caller's array, if another one is written to in its place.
@@ -295,7 +436,7 @@ pub(super) struct Output<'py, T: Element> {
     given: bool,
 }
 
-impl<'py, T: Element> Output<'py, T> {
+impl<'py, T: Scalar> Output<'py, T> {
     /// A place for a result of the shape of `like`.
     pub(super) fn new(
         out: Option<&Bound<'py, PyAny>>,
@@ -303,12 +444,7 @@ impl<'py, T: Element> Output<'py, T> {
     ) -> PyResult<Self> {
         let py = like.py();
         let Some(out) = out else {
-            let fortran = like.is_fortran_contiguous() && !like.is_c_contiguous();
-            return Ok(Self {
-                array: empty(py, like.shape(), fortran)?,
-                copy_to: None,
-                given: false,
-            });
+            return Self::fresh(like);
         };
         let array = checked_out(out, like)?;
         match array.cast::<PyArrayDyn<T>>() {
@@ -325,8 +461,18 @@ impl<'py, T: Element> Output<'py, T> {
         }
     }
 
-    pub(super) fn view(&self) -> ViewMut<'_, T> {
-        view_mut(&self.array)
+    /// A new array of the shape and order of another.
+    pub(super) fn fresh<U: Element>(like: &Bound<'py, PyArrayDyn<U>>) -> PyResult<Self> {
+        let fortran = like.is_fortran_contiguous() && !like.is_c_contiguous();
+        Ok(Self {
+            array: empty(like.py(), like.shape(), fortran)?,
+            copy_to: None,
+            given: false,
+        })
+    }
+
+    pub(super) fn view(&self) -> ViewMut<'_, T::Compute> {
+        elements_mut(&self.array)
     }
 
     /// An input as it may be read while the output is written: itself, or a copy if the output
@@ -356,8 +502,9 @@ impl<'py, T: Element> Output<'py, T> {
     }
 
     /// Copies another result of the same shape, rounding it.
-    pub(super) fn assign<U: Element>(&self, other: &Output<'py, U>) -> PyResult<()> {
-        copy_to(self.array.as_any(), other.array.as_any())
+    pub(super) fn assign<U: Scalar>(&self, other: &Output<'py, U>) -> PyResult<()> {
+        let py = self.array.py();
+        quietly(py, || copy_to(self.array.as_any(), other.array.as_any()))
     }
 
     /// What the caller gets back: an array, whatever its dimensions.
@@ -380,6 +527,19 @@ impl<'py, T: Element> Output<'py, T> {
             result(self.array)
         }
     }
+}
+
+/// Runs a conversion of NumPy's without a warning where a number becomes infinite or 0.
+pub(super) fn quietly<R>(py: Python<'_>, conversion: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    let options = PyDict::new(py);
+    options.set_item("over", "ignore")?;
+    options.set_item("under", "ignore")?;
+    let state = py.import("numpy")?;
+    let state = state.call_method("errstate", (), Some(&options))?;
+    state.call_method0("__enter__")?;
+    let result = conversion();
+    state.call_method1("__exit__", (py.None(), py.None(), py.None()))?;
+    result
 }
 
 fn copy_to(out: &Bound<'_, PyAny>, from: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -426,7 +586,7 @@ fn checked_out<'a, 'py, T: Element>(
         )));
     };
     let (dtype, expected) = (array.dtype(), like.dtype());
-    if dtype.kind() != expected.kind() || dtype.itemsize() != expected.itemsize() {
+    if Kind::of(&dtype)? != Kind::of(&expected)? {
         return Err(PyTypeError::new_err(format!(
             "out has dtype {dtype}, expected {expected}, the dtype of the result"
         )));

@@ -1,12 +1,13 @@
 //! Bindings of the binary losses.
 
-use numpy::{PyArrayDyn, PyUntypedArrayMethods};
+use numpy::{PyArrayDescr, PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arguments;
-use super::array::{self, Output, Scalar, Scores, with_dtype};
+use super::array::{self, Companion, Output, Scalar, Scores, with_dtype};
 use super::threads::run;
 use crate::binary::{BinaryCall, CheckedBinaryLoss};
+use crate::float::Float;
 use crate::kernel::binary::{FromLogits, FromProbs};
 use crate::loss::Reduction;
 
@@ -123,23 +124,28 @@ pub(super) fn binary_cross_entropy_with_logits_and_grad<'py>(
     .loss_and_grad(FromLogits, out)
 }
 
-/// The arrays of a call, in one dtype.
+/// The arrays of a call.
 struct Arrays<'py, T: Scalar> {
     scores: Bound<'py, PyArrayDyn<T>>,
-    targets: Bound<'py, PyArrayDyn<T>>,
-    weights: [Option<Bound<'py, PyArrayDyn<T>>>; 2],
+    targets: Companion<'py, T>,
+    weights: [Option<Companion<'py, T>>; 2],
+}
+
+/// The dtype of the losses of such scores.
+fn loss_dtype<'py, T: Scalar>(scores: &Bound<'py, PyArrayDyn<T>>) -> Bound<'py, PyArrayDescr> {
+    numpy::dtype::<T::Compute>(scores.py())
 }
 
 impl<'py> Arguments<'_, 'py> {
     fn loss(&self, loss: impl CheckedBinaryLoss + Send) -> PyResult<Object<'py>> {
         let (scores, name) = self.scores;
         with_dtype!(Scores::new(scores, name)?, scores => {
-            let dtype = scores.dtype();
+            let dtype = loss_dtype(&scores);
             if let Some(arrays) = self.arrays(scores.clone(), None)? {
                 return arrays.loss(loss, self.reduction);
             }
             let result = self.in_float64(&scores)?.loss(loss, self.reduction)?;
-            result.call_method1("astype", (dtype,))
+            array::quietly(scores.py(), || result.call_method1("astype", (dtype,)))
         })
     }
 
@@ -150,7 +156,7 @@ impl<'py> Arguments<'_, 'py> {
     ) -> PyResult<(Object<'py>, Object<'py>)> {
         let (scores, name) = self.scores;
         with_dtype!(Scores::new(scores, name)?, scores => {
-            let dtype = scores.dtype();
+            let dtype = loss_dtype(&scores);
             let output = Output::new(out, &scores)?;
             if let Some(arrays) = self.arrays(scores.clone(), Some(&output))? {
                 let loss = arrays.loss_and_grad(loss, self.reduction, &output)?;
@@ -160,19 +166,20 @@ impl<'py> Arguments<'_, 'py> {
             let wide = Output::new(None, &arrays.scores)?;
             let loss = arrays.loss_and_grad(loss, self.reduction, &wide)?;
             output.assign(&wide)?;
-            Ok((loss.call_method1("astype", (dtype,))?, output.finish_array()?))
+            let loss = array::quietly(scores.py(), || loss.call_method1("astype", (dtype,)))?;
+            Ok((loss, output.finish_array()?))
         })
     }
 
-    /// The arrays in the dtype of the scores, if nothing is lost by that: targets and weights of
+    /// The arrays as what the scores are computed with, if nothing is lost by that: targets and weights of
     /// `float64` beside scores of `float32` count to their last bit.
     fn arrays<T: Scalar>(
         &self,
         scores: Bound<'py, PyArrayDyn<T>>,
         output: Option<&Output<'py, T>>,
     ) -> PyResult<Option<Arrays<'py, T>>> {
-        let separate = |array| match output {
-            Some(output) => output.separate(array),
+        let separate = |array: Companion<'py, T>| match output {
+            Some(output) => array.separate(output),
             None => Ok(array),
         };
         let [targets, weight, pos_weight] = [
@@ -182,7 +189,7 @@ impl<'py> Arguments<'_, 'py> {
         ]
         .map(|(object, name)| {
             object
-                .map(|object| array::lossless::<T>(object, name))
+                .map(|object| Companion::lossless(object, name))
                 .transpose()
         });
         let (Some(targets), weights) = (targets?, [weight?, pos_weight?]) else {
@@ -195,8 +202,12 @@ impl<'py> Arguments<'_, 'py> {
             return Ok(None);
         }
         let [weight, pos_weight] = weights.map(|weight| weight.flatten().map(separate).transpose());
+        let scores = match output {
+            Some(output) => output.separate(scores)?,
+            None => scores,
+        };
         Ok(Some(Arrays {
-            scores: separate(scores)?,
+            scores,
             targets: separate(targets)?,
             weights: [weight?, pos_weight?],
         }))
@@ -208,12 +219,12 @@ impl<'py> Arguments<'_, 'py> {
     ) -> PyResult<Arrays<'py, f64>> {
         let converted = |object: Option<&Object<'py>>, name| {
             object
-                .map(|object| array::converted(object, name))
+                .map(|object| Companion::new(object, name))
                 .transpose()
         };
         Ok(Arrays {
             scores: array::converted(scores.as_any(), self.scores.1)?,
-            targets: array::converted(self.targets, "targets")?,
+            targets: Companion::new(self.targets, "targets")?,
             weights: [
                 converted(self.weight, "weight")?,
                 converted(self.pos_weight, "pos_weight")?,
@@ -222,17 +233,21 @@ impl<'py> Arguments<'_, 'py> {
     }
 }
 
-impl<'py, T: Scalar> Arrays<'py, T> {
+impl<'py, T> Arrays<'py, T>
+where
+    T: Scalar,
+    T::Compute: Scalar<Compute = T::Compute>,
+{
     fn call<L: CheckedBinaryLoss>(
         &self,
         loss: L,
         reduction: Reduction,
-    ) -> PyResult<BinaryCall<'_, T, L>> {
-        let [scores, targets] = [&self.scores, &self.targets].map(array::view);
+    ) -> PyResult<BinaryCall<'_, T::Compute, L>> {
+        let (scores, targets) = (array::elements_of(&self.scores), self.targets.view());
         let weights = self
             .weights
             .each_ref()
-            .map(|weight| weight.as_ref().map(array::view));
+            .map(|weight| weight.as_ref().map(Companion::view));
         Ok(BinaryCall::new(
             loss, &scores, &targets, weights, reduction,
         )?)
@@ -246,13 +261,13 @@ impl<'py, T: Scalar> Arrays<'py, T> {
         let (py, elements) = (self.scores.py(), self.scores.len());
         let call = self.call(loss, reduction)?;
         if reduction == Reduction::None {
-            let losses = Output::new(None, &self.scores)?;
+            let losses = Output::<T::Compute>::fresh(&self.scores)?;
             let place = losses.view();
             run(py, elements, || call.write_losses(&place))?;
             return losses.finish_array();
         }
         let value = run(py, elements, || call.reduced_loss())?;
-        array::scalar(py, T::from_f64(value.to_f64()))
+        array::scalar(py, T::Compute::from_f64(value.to_f64()))
     }
 
     fn loss_and_grad(
@@ -271,6 +286,9 @@ impl<'py, T: Scalar> Arrays<'py, T> {
         };
         let gradient = output.view();
         let value = run(py, elements, || call.write_gradient(&gradient))?;
-        losses.map_or_else(|| array::scalar(py, T::from_f64(value.to_f64())), Ok)
+        losses.map_or_else(
+            || array::scalar(py, T::Compute::from_f64(value.to_f64())),
+            Ok,
+        )
     }
 }

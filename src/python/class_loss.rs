@@ -8,6 +8,7 @@ use super::array::{self, Output, Scalar, Scores, with_dtype};
 use super::targets::TargetsArray;
 use super::threads::run;
 use crate::coefficients::ClassOptions;
+use crate::float::Float;
 use crate::kernel::class_loss::LogitsLoss;
 use crate::kernel::probs_loss::{LogProbsLoss, ProbsLoss};
 use crate::lanes::check_shape;
@@ -237,7 +238,7 @@ pub(super) fn categorical_cross_entropy_and_grad<'py>(
     .loss_and_grad(&ProbsLoss { eps }, out)
 }
 
-/// A loss for either element type.
+/// A loss for either type that is computed with.
 trait AnyLoss: CheckedLoss<f32> + CheckedLoss<f64> {}
 
 impl<L: CheckedLoss<f32> + CheckedLoss<f64>> AnyLoss for L {}
@@ -267,10 +268,10 @@ impl<'py> Arguments<'_, 'py> {
 
     fn losses<T: Scalar>(
         &self,
-        loss: &impl CheckedLoss<T>,
+        loss: &impl CheckedLoss<T::Compute>,
         scores: &Bound<'py, PyArrayDyn<T>>,
         output: Option<&Output<'py, T>>,
-    ) -> PyResult<Losses<T>> {
+    ) -> PyResult<Losses<T::Compute>> {
         let py = scores.py();
         let axis = self.axis.of(py, scores.ndim())?;
         let (targets, ignore_index) =
@@ -296,7 +297,7 @@ impl<'py> Arguments<'_, 'py> {
             label_smoothing: self.label_smoothing,
             reduction: self.reduction,
         };
-        let (scores, gradient) = (array::view(scores), output.map(Output::view));
+        let (scores, gradient) = (array::elements_of(scores), output.map(Output::view));
         let targets = targets.view();
         run(py, scores.len(), || {
             class_losses(loss, &options, &scores, &targets, axis, gradient.as_ref())
@@ -306,14 +307,14 @@ impl<'py> Arguments<'_, 'py> {
     fn loss_result<T: Scalar>(
         &self,
         scores: &Bound<'py, PyArrayDyn<T>>,
-        losses: Losses<T>,
+        losses: Losses<T::Compute>,
     ) -> PyResult<Object<'py>> {
         let py = scores.py();
         match losses {
-            Losses::Reduced(loss) => array::scalar(py, T::from_f64(loss.to_f64())),
+            Losses::Reduced(loss) => array::scalar(py, T::Compute::from_f64(loss.to_f64())),
             Losses::Unreduced(losses) => {
                 let axis = self.axis.of(py, scores.ndim())?;
-                let shape = array::view(scores).shape_without(axis);
+                let shape = array::elements_of(scores).shape_without(axis);
                 Ok(array::from_vec(py, losses, &shape)?.into_any())
             }
         }

@@ -4,7 +4,7 @@ use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::array::{self, Scalar, Scores, with_dtype};
+use super::array::{Companion, Scalar, Scores, with_dtype};
 use super::errors::axis_error;
 use crate::error::Error;
 use crate::lanes::check_shape;
@@ -22,18 +22,19 @@ pub(super) fn linear<'py>(
     // As every function does: a wrong LOGITKIT_SIMD shows at the first call.
     crate::simd_level()?;
     with_dtype!(Scores::new(x, "x")?, x => {
-        let weight = array::converted(weight, "weight")?;
-        let bias = bias.map(|bias| array::converted(bias, "bias")).transpose()?;
+        let weight = Companion::new(weight, "weight")?;
+        let bias = bias.map(|bias| Companion::new(bias, "bias")).transpose()?;
         product(&x, &weight, bias.as_ref())
     })
 }
 
 fn product<'py, T: Scalar>(
     x: &Bound<'py, PyArrayDyn<T>>,
-    weight: &Bound<'py, PyArrayDyn<T>>,
-    bias: Option<&Bound<'py, PyArrayDyn<T>>>,
+    weight: &Companion<'py, T>,
+    bias: Option<&Companion<'py, T>>,
 ) -> PyResult<Object<'py>> {
     let py = x.py();
+    let (weight, bias) = (weight.as_untyped(), bias.map(Companion::as_untyped));
     let &[outputs, features] = weight.shape() else {
         return Err(Error::Dimensions {
             name: "weight",

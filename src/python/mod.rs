@@ -8,6 +8,7 @@ mod array;
 mod binary;
 mod class_loss;
 mod errors;
+mod interop;
 mod linear;
 mod predict;
 mod softmax;

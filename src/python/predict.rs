@@ -30,11 +30,12 @@ fn best<'py, T: Scalar>(
 ) -> PyResult<(Object<'py>, Object<'py>)> {
     let py = x.py();
     let axis = axis.of(py, x.ndim())?;
-    let view = array::view(x);
+    let view = array::elements_of(x);
     let ranked = run(py, view.len(), || ranked_rows(&view, k.0, axis))?;
     let mut shape = view.shape_without(axis);
     shape.push(usize::try_from(k.0).unwrap_or_default());
-    let values = array::from_vec(py, ranked.values, &shape)?;
+    let values = ranked.values.into_iter().map(T::from_compute).collect();
+    let values = array::from_vec::<T>(py, values, &shape)?;
     let indices = array::from_vec(py, ranked.indices, &shape)?;
     Ok((
         with_last_axis_at(values.into_any(), axis, x.ndim())?,
@@ -69,7 +70,7 @@ pub(super) fn accuracy<'py>(
     with_dtype!(Scores::new(scores, "scores")?, scores => {
         let axis = axis.of(py, scores.ndim())?;
         let (targets, ignored) = TargetsArray::new(targets, &scores, axis, ignore_index, None)?;
-        let (view, targets) = (array::view(&scores), targets.view());
+        let (view, targets) = (array::elements_of(&scores), targets.view());
         let share = run(py, view.len(), || accuracy_of(&view, &targets, k.0, axis, ignored))?;
         array::scalar(py, share)
     })
@@ -89,7 +90,7 @@ pub(super) fn perplexity<'py>(
     with_dtype!(Scores::new(logits, "logits")?, logits => {
         let axis = axis.of(py, logits.ndim())?;
         let (targets, ignored) = TargetsArray::new(targets, &logits, axis, ignore_index, None)?;
-        let (view, targets) = (array::view(&logits), targets.view());
+        let (view, targets) = (array::elements_of(&logits), targets.view());
         let value = run(py, view.len(), || perplexity_of(&view, &targets, axis, ignored))?;
         array::scalar(py, value)
     })

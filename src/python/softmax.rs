@@ -1,61 +1,77 @@
 //! Bindings of functions from logits to an array of their shape, and of log-sum-exp.
 
+use numpy::PyArrayDyn;
 use pyo3::prelude::*;
 
-use super::arguments::AxisArgument;
-use super::array::{self, Output, Scores, with_dtype};
+use super::arguments::{AxesArgument, AxisArgument};
+use super::array::{self, Companion, Output, Scores, with_dtype};
 use super::threads::run;
 use crate::elementwise::map_elements;
+use crate::error::{Error, Result};
+use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::elementwise::{LogSigmoid, Sigmoid, Softplus, VectorFunction};
 use crate::kernel::piece::PieceKernel;
 use crate::kernel::softmax::{LogSoftmax, Softmax};
 use crate::kernel::vjp::{LogSoftmaxVjp, SoftmaxVjp};
-use crate::softmax::{logsumexp_rows, map_classes, vjp};
+use crate::lanes::Where;
+use crate::softmax::{logsumexp_over, logsumexp_rows, map_classes, map_over, vjp};
 
 type Object<'py> = Bound<'py, PyAny>;
 
 #[doc = include_str!("docs/softmax.rst")]
 #[pyfunction]
-#[pyo3(signature = (x, axis = AxisArgument::LAST, *, out = None))]
-#[pyo3(text_signature = "(x, axis=-1, *, out=None)")]
+#[pyo3(signature = (x, axis = AxesArgument::LAST, *, r#where = None, out = None))]
+#[pyo3(text_signature = "(x, axis=-1, *, where=None, out=None)")]
 pub(super) fn softmax<'py>(
     x: &Object<'py>,
-    axis: AxisArgument,
+    axis: AxesArgument,
+    r#where: Option<&Object<'py>>,
     out: Option<&Object<'py>>,
 ) -> PyResult<Object<'py>> {
-    rows(x, axis, out, &Softmax)
+    rows(x, &axis, r#where, out, &Softmax, 0.0)
 }
 
 #[doc = include_str!("docs/log_softmax.rst")]
 #[pyfunction]
-#[pyo3(signature = (x, axis = AxisArgument::LAST, *, out = None))]
-#[pyo3(text_signature = "(x, axis=-1, *, out=None)")]
+#[pyo3(signature = (x, axis = AxesArgument::LAST, *, r#where = None, out = None))]
+#[pyo3(text_signature = "(x, axis=-1, *, where=None, out=None)")]
 pub(super) fn log_softmax<'py>(
     x: &Object<'py>,
-    axis: AxisArgument,
+    axis: AxesArgument,
+    r#where: Option<&Object<'py>>,
     out: Option<&Object<'py>>,
 ) -> PyResult<Object<'py>> {
-    rows(x, axis, out, &LogSoftmax)
+    rows(x, &axis, r#where, out, &LogSoftmax, f64::NEG_INFINITY)
 }
 
 #[doc = include_str!("docs/logsumexp.rst")]
 #[pyfunction]
-#[pyo3(signature = (x, axis = AxisArgument::LAST, *, keepdims = false))]
-#[pyo3(text_signature = "(x, axis=-1, *, keepdims=False)")]
+#[pyo3(signature = (x, axis = AxesArgument::LAST, *, r#where = None, keepdims = false))]
+#[pyo3(text_signature = "(x, axis=-1, *, where=None, keepdims=False)")]
 pub(super) fn logsumexp<'py>(
     x: &Object<'py>,
-    axis: AxisArgument,
+    axis: AxesArgument,
+    r#where: Option<&Object<'py>>,
     keepdims: bool,
 ) -> PyResult<Object<'py>> {
     let py = x.py();
     with_dtype!(Scores::new(x, "x")?, x => {
-        let view = array::view(&x);
-        let axis = axis.of(py, view.dimensions())?;
-        let values = run(py, view.len(), || logsumexp_rows(&view, axis))?;
-        let mut shape = view.shape_without(axis);
+        let view = array::elements_of(&x);
+        let axes = axis.of(py, view.dimensions())?;
+        let mask = r#where.map(array::mask).transpose()?;
+        let mask = mask.as_ref().map(|mask| left_out(mask, view.shape(), 0.0)).transpose()?;
+        let values = run(py, view.len(), || match (axes.as_slice(), &mask) {
+            (&[axis], None) => logsumexp_rows(&view, axis),
+            (axes, mask) => logsumexp_over(&view, axes, mask.as_ref()),
+        })?;
+        let mut shape = view.shape_without_axes(&axes);
         if keepdims {
-            shape.insert(axis, 1);
+            let mut axes = axes.to_vec();
+            axes.sort_unstable();
+            for axis in axes {
+                shape.insert(axis, 1);
+            }
         }
         array::result(array::from_vec(py, values, &shape)?)
     })
@@ -111,19 +127,47 @@ pub(super) fn softplus<'py>(x: &Object<'py>, out: Option<&Object<'py>>) -> PyRes
     elements(x, out, Softplus)
 }
 
+/// The elements that a mask leaves out: they read as if they were absent.
+fn left_out<'a, T: Float>(
+    mask: &'a Bound<'_, PyArrayDyn<u8>>,
+    shape: &[usize],
+    written_as: f64,
+) -> Result<Where<'a, T>> {
+    let mask = array::view(mask);
+    let kept = mask.broadcast(shape).ok_or_else(|| Error::Broadcast {
+        name: "where",
+        given: mask.shape().to_vec(),
+        expected: shape.to_vec(),
+        like: "x",
+    })?;
+    Ok(Where {
+        kept,
+        read_as: -T::INFINITY,
+        written_as: T::from_f64(written_as),
+    })
+}
+
 fn rows<'py>(
     x: &Object<'py>,
-    axis: AxisArgument,
+    axis: &AxesArgument,
+    mask: Option<&Object<'py>>,
     out: Option<&Object<'py>>,
     kernel: &(impl PieceKernel<f32, Total = ()> + PieceKernel<f64, Total = ()>),
+    written_as: f64,
 ) -> PyResult<Object<'py>> {
     let py = x.py();
     with_dtype!(Scores::new(x, "x")?, x => {
-        let axis = axis.of(py, array::view(&x).dimensions())?;
+        let axes = axis.of(py, array::elements_of(&x).dimensions())?;
+        let mask = mask.map(array::mask).transpose()?;
         let output = Output::new(out, &x)?;
         let x = output.separate(x)?;
-        let (view, target) = (array::view(&x), output.view());
-        run(py, view.len(), || map_classes(&view, axis, &target, kernel))?;
+        let mask = mask.map(|mask| output.apart(mask)).transpose()?;
+        let (view, target) = (array::elements_of(&x), output.view());
+        let mask = mask.as_ref().map(|mask| left_out(mask, view.shape(), written_as)).transpose()?;
+        run(py, view.len(), || match (axes.as_slice(), &mask) {
+            (&[axis], None) => map_classes(&view, axis, &target, kernel),
+            (axes, mask) => map_over(&view, axes, mask.as_ref(), &target, kernel),
+        })?;
         output.finish()
     })
 }
@@ -138,11 +182,11 @@ fn products<'py>(
 ) -> PyResult<Object<'py>> {
     let py = values.py();
     with_dtype!(Scores::new(values, name)?, values => {
-        let axis = axis.of(py, array::view(&values).dimensions())?;
-        let cotangent = array::converted(cotangent, "cotangent")?;
+        let axis = axis.of(py, array::elements_of(&values).dimensions())?;
+        let cotangent = Companion::new(cotangent, "cotangent")?;
         let output = Output::new(out, &values)?;
-        let (values, cotangent) = (output.separate(values)?, output.separate(cotangent)?);
-        let (inputs, target) = ([array::view(&values), array::view(&cotangent)], output.view());
+        let (values, cotangent) = (output.separate(values)?, cotangent.separate(&output)?);
+        let (inputs, target) = ([array::elements_of(&values), cotangent.view()], output.view());
         run(py, inputs[0].len(), || vjp(&inputs, axis, &target, kernel, name))?;
         output.finish()
     })
@@ -157,7 +201,7 @@ fn elements<'py>(
     with_dtype!(Scores::new(x, "x")?, x => {
         let output = Output::new(out, &x)?;
         let x = output.separate(x)?;
-        let (view, target) = (array::view(&x), output.view());
+        let (view, target) = (array::elements_of(&x), output.view());
         run(py, view.len(), || map_elements(&view, &target, function))?;
         output.finish()
     })

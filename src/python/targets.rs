@@ -1,11 +1,12 @@
 //! Targets of the losses over classes: integers of any width as class indices, numbers of the
 //! logits' shape as probabilities.
 
+use half::{bf16, f16};
 use numpy::{Element, PyArrayDescrMethods, PyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 use super::arguments::IgnoreIndex;
-use super::array::{self, Output};
+use super::array::{self, Kind, Output, Scalar, check_not_mixed};
 use crate::error::{Error, Result};
 use crate::lanes::{View, position};
 use crate::targets::{Probabilities, Probability, SoftTargets, TargetsView, class_index_error};
@@ -21,7 +22,7 @@ const IGNORED: i64 = -1;
 
 impl<'py> TargetsArray<'py> {
     /// Targets for scores, and the index to ignore among them.
-    pub(super) fn new<T: Element>(
+    pub(super) fn new<T: Scalar>(
         object: &Bound<'py, PyAny>,
         scores: &Bound<'py, PyArrayDyn<T>>,
         axis: usize,
@@ -37,7 +38,7 @@ impl<'py> TargetsArray<'py> {
         if let (Some(index), true) = (ignored, is_soft) {
             return Err(Error::IgnoreIndexWithProbabilities(index).into());
         }
-        if is_soft || matches!(dtype.kind(), b'f' | b'b') {
+        if is_soft || dtype.kind() == b'b' || Kind::of(&dtype)? != Kind::Whole {
             return Ok((Self::Soft(soft_array(&array, output)?), ignored_i64));
         }
         if dtype.kind() == b'u' && dtype.itemsize() == 8 {
@@ -102,11 +103,11 @@ impl<P: Element + Probability> SoftArray for Soft<'_, P> {
 }
 
 /// The array in its own dtype: ints and bools are read as they are, not converted first.
-fn soft_array<'py, T: Element>(
+fn soft_array<'py, T: Scalar>(
     array: &Bound<'py, PyUntypedArray>,
     output: Option<&Output<'py, T>>,
 ) -> PyResult<Box<dyn SoftArray + 'py>> {
-    fn soft<'py, P: Element + Probability + 'static, T: Element>(
+    fn soft<'py, P: Element + Probability + 'static, T: Scalar>(
         array: &Bound<'py, PyUntypedArray>,
         output: Option<&Output<'py, T>>,
         dtype: &'static str,
@@ -118,8 +119,15 @@ fn soft_array<'py, T: Element>(
         };
         Ok(Box::new(Soft { array, dtype }))
     }
+    check_not_mixed::<T>(&array.dtype(), "targets")?;
+    match Kind::of(&array.dtype())? {
+        Kind::Float16 => return soft::<f16, T>(array, output, "float16"),
+        Kind::Bfloat16 => return soft::<bf16, T>(array, output, "bfloat16"),
+        Kind::Float32 => return soft::<f32, T>(array, output, "float32"),
+        Kind::Float64 => return soft::<f64, T>(array, output, "float64"),
+        Kind::Whole | Kind::Unknown => {}
+    }
     match (array.dtype().kind(), array.dtype().itemsize()) {
-        (b'f', 4) => soft::<f32, T>(array, output, "float32"),
         (b'i', 1) => soft::<i8, T>(array, output, "int8"),
         (b'i', 2) => soft::<i16, T>(array, output, "int16"),
         (b'i', 4) => soft::<i32, T>(array, output, "int32"),

@@ -3,6 +3,7 @@
 //! Here belongs what works on vectors of numbers and knows no rows, classes or losses. Every
 //! function states its error bound; `tests` measures it.
 
+pub(crate) mod encoding;
 pub(crate) mod level;
 pub(crate) mod logistic;
 pub(crate) mod math;

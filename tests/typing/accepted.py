@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 
 import logitkit
 
+Array16 = NDArray[np.float16]
 Array32 = NDArray[np.float32]
 Array64 = NDArray[np.float64]
+HALF: Array16 = np.array([[1.0, 2.0, 3.0], [2.0, 0.5, 1.0]], np.float16)
+PROBS16: Array16 = np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], np.float16)
 SINGLE: Array32 = np.array([[1.0, 2.0, 3.0], [2.0, 0.5, 1.0]], np.float32)
 DOUBLE: Array64 = np.array([[1.0, 2.0, 3.0], [2.0, 0.5, 1.0]], np.float64)
 LOGS32: Array32 = np.log(np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], np.float32))
@@ -50,6 +53,47 @@ def along_an_axis() -> None:
     assert_type(logitkit.softmax_vjp(PROBS64, [[1, 2, 3], [4, 5, 6]]), Array64)
     assert_type(logitkit.log_softmax_vjp(LOGS32, cotangent=SINGLE), Array32)
     assert_type(logitkit.log_softmax_vjp(LOGS64, DOUBLE, axis=0), Array64)
+
+
+def several_axes_and_masks() -> None:
+    assert_type(logitkit.softmax(SINGLE, None), Array32)
+    assert_type(logitkit.softmax(DOUBLE, (0, -1), where=BOOLS), Array64)
+    assert_type(logitkit.log_softmax(SINGLE, axis=(), where=[True, False, True]), Array32)
+    assert_type(logitkit.log_softmax(HALF, where=True), Array16)
+    assert_type(logitkit.logsumexp(SINGLE, (0, 1), keepdims=True, where=BOOLS), Array32)
+    assert_type(logitkit.logsumexp(DOUBLE, None), Array64 | np.float64)
+
+
+def float16_stays_but_for_losses() -> None:
+    assert_type(logitkit.softmax(HALF), Array16)
+    assert_type(logitkit.sigmoid(HALF, out=np.zeros_like(HALF)), Array16)
+    assert_type(logitkit.log_sigmoid(HALF), Array16)
+    assert_type(logitkit.softplus(HALF), Array16)
+    assert_type(logitkit.softmax_vjp(PROBS16, SINGLE), Array16)
+    assert_type(logitkit.log_softmax_vjp(PROBS16, PROBS16), Array16)
+    assert_type(logitkit.logsumexp(HALF, keepdims=True), Array32)
+    assert_type(logitkit.cross_entropy(HALF, TARGETS), np.float32)
+    assert_type(logitkit.cross_entropy(HALF, TARGETS, reduction="none"), Array32)
+    assert_type(logitkit.cross_entropy_and_grad(HALF, TARGETS), tuple[np.float32, Array16])
+    assert_type(
+        logitkit.cross_entropy_and_grad(HALF, TARGETS, reduction="none", out=np.zeros_like(HALF)),
+        tuple[Array32, Array16],
+    )
+    assert_type(logitkit.nll_loss_and_grad(HALF, TARGETS), tuple[np.float32, Array16])
+    assert_type(
+        logitkit.categorical_cross_entropy_and_grad(PROBS16, TARGETS), tuple[np.float32, Array16]
+    )
+    assert_type(
+        logitkit.binary_cross_entropy_with_logits_and_grad(HALF, ONE_HOT),
+        tuple[np.float32, Array16],
+    )
+    assert_type(
+        logitkit.binary_cross_entropy_and_grad(PROBS16, ONE_HOT), tuple[np.float32, Array16]
+    )
+    assert_type(logitkit.top_k(HALF, 1), tuple[Array16, NDArray[np.int64]])
+    assert_type(logitkit.linear(HALF, SINGLE), Array16)
+    assert_type(logitkit.accuracy(HALF, TARGETS), np.float64)
+    assert_type(logitkit.perplexity(HALF, TARGETS), np.float64)
 
 
 def logsumexp_may_leave_no_axis() -> None:

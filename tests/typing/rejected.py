@@ -12,14 +12,14 @@ import logitkit
 
 def arrays(
     single: NDArray[np.float32],
-    half: NDArray[np.float16],
+    quarter: NDArray[np.void],
     wide: NDArray[np.longdouble],
     imaginary: NDArray[np.complex128],
     text: NDArray[np.str_],
     dates: NDArray[np.datetime64],
     objects: NDArray[np.object_],
 ) -> None:
-    logitkit.softmax(half)  # type: ignore[arg-type]
+    logitkit.softmax(quarter)  # type: ignore[arg-type]
     logitkit.softmax(wide)  # type: ignore[arg-type]
     logitkit.softmax(imaginary)  # type: ignore[arg-type]
     logitkit.softmax(text)  # type: ignore[arg-type]
@@ -29,20 +29,23 @@ def arrays(
     logitkit.softmax(["logits"])  # type: ignore[arg-type]
     logitkit.softmax([1j])  # type: ignore[arg-type]
     logitkit.softmax(None)  # type: ignore[call-overload]
-    logitkit.logsumexp(half)  # type: ignore[arg-type]
-    logitkit.sigmoid(half)  # type: ignore[arg-type]
-    logitkit.cross_entropy(half, [0])  # type: ignore[arg-type]
+    logitkit.logsumexp(quarter)  # type: ignore[arg-type]
+    logitkit.sigmoid(quarter)  # type: ignore[arg-type]
+    logitkit.cross_entropy(quarter, [0])  # type: ignore[arg-type]
     logitkit.binary_cross_entropy_with_logits(imaginary, [0.0])  # type: ignore[arg-type]
-    logitkit.top_k(half, 1)  # type: ignore[arg-type]
-    logitkit.linear(half, single)  # type: ignore[arg-type]
+    logitkit.top_k(quarter, 1)  # type: ignore[arg-type]
+    logitkit.linear(quarter, single)  # type: ignore[arg-type]
     logitkit.accuracy(text, [0])  # type: ignore[arg-type]
     logitkit.perplexity("logits", [0])  # type: ignore[arg-type]
     logitkit.cross_entropy(single, object())  # type: ignore[call-overload]
     logitkit.softmax_vjp(single, None)  # type: ignore[call-overload]
 
 
-def outs(single: NDArray[np.float32], double: NDArray[np.float64]) -> None:
+def outs(
+    half: NDArray[np.float16], single: NDArray[np.float32], double: NDArray[np.float64]
+) -> None:
     logitkit.softmax(single, out=double)  # type: ignore[arg-type]
+    logitkit.softmax(half, out=single)  # type: ignore[arg-type]
     logitkit.softmax(double, out=single)  # type: ignore[arg-type]
     logitkit.softmax([1, 2], out=single)  # type: ignore[arg-type]
     logitkit.softmax([1, 2], out=[0.0, 0.0])  # type: ignore[call-overload]
@@ -54,12 +57,12 @@ def outs(single: NDArray[np.float32], double: NDArray[np.float64]) -> None:
 
 
 def axes(single: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
-    logitkit.softmax(single, axis=None)  # type: ignore[call-overload]
-    logitkit.softmax(single, axis=(0, 1))  # type: ignore[call-overload]
+    logitkit.softmax(single, axis=[0, 1])  # type: ignore[call-overload]
+    logitkit.softmax(single, axis=(0, 0.5))  # type: ignore[arg-type]
     logitkit.log_softmax(single, axis=0.5)  # type: ignore[call-overload]
     logitkit.logsumexp(single, axis="rows")  # type: ignore[call-overload]
     logitkit.sigmoid(single, axis=0)  # type: ignore[call-overload]
-    logitkit.softmax(single, where=mask)  # type: ignore[call-overload]
+    logitkit.softmax_vjp(single, single, where=mask)  # type: ignore[call-overload]
 
 
 def keyword_only(single: NDArray[np.float32]) -> None:

@@ -1,0 +1,335 @@
+//! Half precision to `f32` and back, many elements at a time.
+//!
+//! Decoding is exact; encoding rounds to the nearest, ties to even. Both give the same bits at every
+//! level: where there are instructions for `f16` they are used, else integers do it.
+
+use fearless_simd::Simd;
+
+use super::has_fused_mul_add;
+use crate::float::{Encoding, Float};
+
+/// Decodes as many elements as there are places for.
+///
+/// # Safety
+/// So many are readable, and are encoded in `f16` or `bf16`; `T` is `f32`.
+#[inline(always)]
+pub(crate) unsafe fn decode<S: Simd, T: Float>(
+    simd: S,
+    encoding: Encoding,
+    from: *const T,
+    to: &mut [T],
+) {
+    let to = T::as_f32s_mut(to).expect("half precision is computed with as f32");
+    // SAFETY: promised by the caller.
+    let from = unsafe { std::slice::from_raw_parts(from.cast::<u16>(), to.len()) };
+    if encoding == Encoding::Bf16 {
+        for (to, &bits) in to.iter_mut().zip(from) {
+            *to = f32::from_bits(u32::from(bits) << 16);
+        }
+        return;
+    }
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if has_fused_mul_add(simd) {
+        // SAFETY: the levels that have fused multiply-adds have these instructions, too.
+        done = unsafe { x86::decode(from, to) };
+    }
+    let _ = simd;
+    for (to, &bits) in to[done..].iter_mut().zip(&from[done..]) {
+        *to = f16_to_f32(bits);
+    }
+}
+
+/// Encodes elements.
+///
+/// # Safety
+/// There are places for so many, of the encoding, which is `f16` or `bf16`; `T` is `f32`.
+#[inline(always)]
+pub(crate) unsafe fn encode<S: Simd, T: Float>(
+    simd: S,
+    encoding: Encoding,
+    from: &[T],
+    to: *mut T,
+) {
+    let from = T::as_f32s(from).expect("half precision is computed with as f32");
+    // SAFETY: promised by the caller.
+    let to = unsafe { std::slice::from_raw_parts_mut(to.cast::<u16>(), from.len()) };
+    if encoding == Encoding::Bf16 {
+        for (to, &value) in to.iter_mut().zip(from) {
+            *to = f32_to_bf16(value);
+        }
+        return;
+    }
+    let mut done = 0;
+    #[cfg(target_arch = "x86_64")]
+    if has_fused_mul_add(simd) {
+        // SAFETY: as above.
+        done = unsafe { x86::encode(from, to) };
+    }
+    let _ = simd;
+    for (to, &value) in to[done..].iter_mut().zip(&from[done..]) {
+        *to = f32_to_f16(value);
+    }
+}
+
+/// What lies above the exponent of the largest `f16` is its infinity and its NaNs. Without a branch
+/// the compiler makes vectors of it.
+#[inline(always)]
+fn f16_to_f32(bits: u16) -> f32 {
+    let bits = u32::from(bits);
+    let (sign, magnitude) = ((bits & 0x8000) << 16, bits & 0x7FFF);
+    let normal = (magnitude << 13) + ((127 - 15) << 23);
+    let subnormal = (magnitude as i32 as f32 * (1.0 / 16_777_216.0)).to_bits();
+    let special = normal | 0x7F80_0000;
+    // A NaN becomes a quiet one, as the instructions make it.
+    let special = if magnitude > 0x7C00 {
+        special | 0x0040_0000
+    } else {
+        special
+    };
+    let finite = if magnitude < 0x0400 {
+        subnormal
+    } else {
+        normal
+    };
+    let result = if magnitude >= 0x7C00 { special } else { finite };
+    f32::from_bits(sign | result)
+}
+
+#[inline(always)]
+fn f32_to_f16(value: f32) -> u16 {
+    /// The `f32` whose last bit is that of the smallest `f16`.
+    const SUBNORMAL: u32 = (127 - 15 + 23 - 10 + 1) << 23;
+    /// From here on the nearest `f16` is infinite.
+    const INFINITE: u32 = 0x477F_F000;
+    let bits = value.to_bits();
+    let (sign, magnitude) = ((bits >> 16) & 0x8000, bits & 0x7FFF_FFFF);
+    // Adding rounds to a multiple of the smallest number.
+    let shifted = f32::from_bits(magnitude) + f32::from_bits(SUBNORMAL);
+    let subnormal = shifted.to_bits().wrapping_sub(SUBNORMAL);
+    let is_odd = (magnitude >> 13) & 1;
+    let rounded = magnitude.wrapping_sub((127 - 15) << 23);
+    let normal = rounded.wrapping_add(0x0FFF + is_odd) >> 13;
+    let finite = if magnitude < (127 - 14) << 23 {
+        subnormal
+    } else {
+        normal
+    };
+    let nan = 0x7E00 | ((magnitude >> 13) & 0x03FF);
+    let special = if magnitude > 0x7F80_0000 { nan } else { 0x7C00 };
+    let result = if magnitude >= INFINITE {
+        special
+    } else {
+        finite
+    };
+    (sign | result) as u16
+}
+
+#[inline(always)]
+fn f32_to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let rounded = bits.wrapping_add(0x7FFF + ((bits >> 16) & 1));
+    // A NaN must not round to an infinity.
+    let quiet = bits | 0x0040_0000;
+    let result = if bits & 0x7FFF_FFFF > 0x7F80_0000 {
+        quiet
+    } else {
+        rounded
+    };
+    (result >> 16) as u16
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use core::arch::x86_64::{
+        _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128, _mm_storeu_si128, _mm256_cvtph_ps,
+        _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_storeu_ps,
+    };
+
+    /// Elements of a vector.
+    const LANES: usize = 8;
+
+    /// Decodes whole vectors, and tells how many elements that were.
+    ///
+    /// # Safety
+    /// The machine has AVX and F16C.
+    #[inline(always)]
+    pub(super) unsafe fn decode(from: &[u16], to: &mut [f32]) -> usize {
+        let vectors = from.chunks_exact(LANES).zip(to.chunks_exact_mut(LANES));
+        for (from, to) in vectors {
+            // SAFETY: both hold a vector, and the caller promises the instructions.
+            unsafe {
+                let encoded = _mm_loadu_si128(from.as_ptr().cast());
+                _mm256_storeu_ps(to.as_mut_ptr(), _mm256_cvtph_ps(encoded));
+            }
+        }
+        from.len() / LANES * LANES
+    }
+
+    /// Encodes whole vectors, and tells how many elements that were.
+    ///
+    /// # Safety
+    /// As for [`decode`].
+    #[inline(always)]
+    pub(super) unsafe fn encode(from: &[f32], to: &mut [u16]) -> usize {
+        let vectors = from.chunks_exact(LANES).zip(to.chunks_exact_mut(LANES));
+        for (from, to) in vectors {
+            // SAFETY: as above.
+            unsafe {
+                let encoded =
+                    _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(_mm256_loadu_ps(from.as_ptr()));
+                _mm_storeu_si128(to.as_mut_ptr().cast(), encoded);
+            }
+        }
+        from.len() / LANES * LANES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fearless_simd::Simd;
+    use half::{bf16, f16};
+
+    use super::{decode, encode};
+    use crate::float::Encoding;
+    use crate::simd::level::Instructions;
+    use crate::simd::{Task, dispatch};
+
+    struct Decode<'a>(Encoding, &'a [u16], &'a mut [f32]);
+
+    impl Task for Decode<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            assert_eq!(self.1.len(), self.2.len());
+            // SAFETY: both are slices of one length.
+            unsafe { decode(simd, self.0, self.1.as_ptr().cast(), self.2) }
+        }
+    }
+
+    struct Encode<'a>(Encoding, &'a [f32], &'a mut [u16]);
+
+    impl Task for Encode<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            assert_eq!(self.1.len(), self.2.len());
+            // SAFETY: both are slices of one length.
+            unsafe { encode(simd, self.0, self.1, self.2.as_mut_ptr().cast()) }
+        }
+    }
+
+    /// All elements of 16 bits.
+    fn all() -> Vec<u16> {
+        (0..=u16::MAX).collect()
+    }
+
+    fn decoded(level: Instructions, encoding: Encoding, bits: &[u16]) -> Vec<f32> {
+        let mut values = vec![0.0; bits.len()];
+        dispatch(level, Decode(encoding, bits, &mut values));
+        values
+    }
+
+    fn encoded(level: Instructions, encoding: Encoding, values: &[f32]) -> Vec<u16> {
+        let mut bits = vec![0; values.len()];
+        dispatch(level, Encode(encoding, values, &mut bits));
+        bits
+    }
+
+    #[test]
+    fn decodes_every_element_as_half_does() {
+        for level in Instructions::available() {
+            for (encoding, oracle) in [
+                (
+                    Encoding::F16,
+                    (|b| f16::from_bits(b).to_f32()) as fn(u16) -> f32,
+                ),
+                (Encoding::Bf16, |b| bf16::from_bits(b).to_f32()),
+            ] {
+                let values = decoded(level, encoding, &all());
+                for (bits, value) in all().into_iter().zip(values) {
+                    let expected = oracle(bits);
+                    assert_eq!(value.is_nan(), expected.is_nan(), "{encoding:?} {bits:#x}");
+                    if !value.is_nan() {
+                        let same = value.to_bits() == expected.to_bits();
+                        assert!(same, "{encoding:?} {bits:#x}: {value}, {expected}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every element, the ties beside it, and what lies on either side of those.
+    fn around(values: &[f32]) -> Vec<f32> {
+        let mut found = Vec::new();
+        for pair in values.windows(2) {
+            let (low, high) = (pair[0], pair[1]);
+            let tie = low + (high - low) / 2.0;
+            let bits = tie.to_bits();
+            found.extend([low, high, tie]);
+            found.extend([
+                f32::from_bits(bits + 1),
+                f32::from_bits(bits.saturating_sub(1)),
+            ]);
+        }
+        let special = [
+            f32::INFINITY,
+            f32::NAN,
+            f32::MAX,
+            f32::MIN_POSITIVE,
+            1e-45,
+            0.0,
+        ];
+        found.extend(special);
+        let negative: Vec<_> = found.iter().map(|value| -value).collect();
+        found.into_iter().chain(negative).collect()
+    }
+
+    #[test]
+    fn encodes_ties_and_their_neighbours_as_half_does() {
+        for level in Instructions::available() {
+            for (encoding, oracle, finite) in [
+                (
+                    Encoding::F16,
+                    (|x| f16::from_f32(x).to_bits()) as fn(f32) -> u16,
+                    0x7C00,
+                ),
+                (Encoding::Bf16, |x| bf16::from_f32(x).to_bits(), 0x7F80),
+            ] {
+                let elements: Vec<u16> = (0..finite).collect();
+                let values = around(&decoded(level, encoding, &elements));
+                let bits = encoded(level, encoding, &values);
+                for (value, bits) in values.into_iter().zip(bits) {
+                    if value.is_nan() {
+                        let back = encoding.decoded(bits);
+                        assert!(back.is_nan(), "{encoding:?}: NaN became {back}");
+                    } else {
+                        let same = bits == oracle(value);
+                        assert!(same, "{encoding:?} {value:e}: {bits:#x}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// The last elements, which fill no vector, and places that are not aligned to one.
+    #[test]
+    fn converts_any_number_of_elements() {
+        for level in Instructions::available() {
+            for encoding in [Encoding::F16, Encoding::Bf16] {
+                for len in 0..=34 {
+                    for start in 0..3 {
+                        let bits = &all()[0x3C00 + start..][..len];
+                        let values = decoded(level, encoding, bits);
+                        let one_by_one: Vec<_> =
+                            bits.iter().map(|&bits| encoding.decoded(bits)).collect();
+                        assert_eq!(values, one_by_one);
+                        assert_eq!(encoded(level, encoding, &values), bits);
+                    }
+                }
+            }
+        }
+    }
+}
