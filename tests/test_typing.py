@@ -5,6 +5,7 @@ checked by stubtest, not here.
 """
 
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -128,3 +129,26 @@ def test_mypy_accepts_right_calls_and_rejects_wrong_ones(tmp_path: Path) -> None
     assert [report for report in reported if report[0] != "rejected.py"] == []
     assert {report[1:] for report in reported} == expected, result.stdout + result.stderr
     assert len(expected) > 50
+
+
+def test_pyright_agrees(tmp_path: Path) -> None:
+    """Each right call is accepted strictly, and a comment that expects no error is one itself."""
+    settings = {
+        "typeCheckingMode": "strict",
+        "enableTypeIgnoreComments": True,
+        "reportUnnecessaryTypeIgnoreComment": "error",
+        "include": [str(CALLS)],
+        "extraPaths": [str(ROOT / "python")],
+    }
+    project = tmp_path / "pyrightconfig.json"
+    project.write_text(json.dumps(settings), encoding="utf-8")
+    options = ["--project", str(project), "--pythonpath", sys.executable, "--outputjson"]
+    result = subprocess.run(
+        [sys.executable, "-m", "basedpyright", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    report = json.loads(result.stdout)
+    assert report["summary"]["filesAnalyzed"] == 3
+    assert report["generalDiagnostics"] == []

@@ -1,0 +1,1 @@
+"""What scripts/record_coming_from.py asks of each library."""
