@@ -9,7 +9,9 @@ compared by `tests.accuracy_options`. The inputs stand in `tests.inputs`, exact 
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from tests import exact, inputs, peers
@@ -21,6 +23,7 @@ from tests.report import Report, Worst
 from tests.support import FLOATS, Array, Float
 
 ALL = tuple(peers.ROWS)
+HALVES: tuple[Any, ...] = (np.float16, ml_dtypes.bfloat16)
 
 
 # The measuring
@@ -28,7 +31,7 @@ ALL = tuple(peers.ROWS)
 
 def measure_elements(x: Array, implementations: Iterable[str] = (OURS,)) -> Report:
     """Measure every element-wise function."""
-    values: list[float] = x.tolist()
+    values: list[float] = x.astype(np.float64).tolist()
     formulas = {
         "sigmoid": exact.sigmoid,
         "log_sigmoid": exact.log_sigmoid,
@@ -64,7 +67,7 @@ def measure_rows(batches: Iterable[Batch], implementations: Iterable[str] = (OUR
 
 def _exact_rows(batch: Batch) -> tuple[dict[str, Exact], dict[str, Exact]]:
     """Give the exact results of a batch, and the scales of bounds that are not the result's own."""
-    rows = [Row(values) for values in batch.logits.tolist()]
+    rows = [Row(values) for values in batch.logits.astype(np.float64).tolist()]
     targets: list[int] = batch.targets.tolist()
     losses = [row.distance(y) for row, y in zip(rows, targets, strict=True)]
     grad = [value for row, y in zip(rows, targets, strict=True) for value in row.gradient(y)]
@@ -120,6 +123,21 @@ def measure_all(dtype: Float, *, large: bool = False) -> Report:
     return report
 
 
+def measure_half(half: Any, *, large: bool = False) -> Report:  # noqa: ANN401
+    """Measure a type of half precision: every number of it, and the rows of float32 in it."""
+    every = np.arange(1 << 16).astype(np.uint16).view(half)
+    report = measure_elements(every[np.isfinite(every)])
+    for family in inputs.FAMILIES:
+        for batch in inputs.batches(family, np.float32, large=large):
+            with np.errstate(over="ignore", under="ignore"):
+                logits = batch.logits.astype(half)
+            kept = np.isfinite(logits).all(axis=1)
+            labels = [label for label, row in zip(batch.labels, kept, strict=True) if row]
+            if labels:
+                report.merge(measure_rows([Batch(logits[kept], batch.targets[kept], labels)]))
+    return report
+
+
 def table(reports: Mapping[str, Report]) -> Iterator[str]:
     """Write the lines of the table: one function and type each."""
     yield f"| function | type | {' | '.join(ALL)} | worst input of {OURS} |"
@@ -127,6 +145,8 @@ def table(reports: Mapping[str, Report]) -> Iterator[str]:
     functions = dict.fromkeys(name for report in reports.values() for name, _ in report.worst)
     for function in functions:
         for dtype, report in reports.items():
+            if (function, OURS) not in report.worst:
+                continue
             errors = (_shown(report.worst.get((function, name))) for name in ALL)
             case = report.worst[function, OURS].case
             yield f"| {function} | {dtype} | {' | '.join(errors)} | {case} |"
@@ -145,7 +165,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.accuracy", description=__doc__)
     parser.add_argument("--large", action="store_true", help="measure more inputs; takes minutes")
     large: bool = parser.parse_args().large
-    reports = {dtype.__name__: measure_all(dtype, large=large) for dtype in FLOATS}
+    reports = {np.dtype(half).name: measure_half(half, large=large) for half in HALVES}
+    reports |= {dtype.__name__: measure_all(dtype, large=large) for dtype in FLOATS}
     count = sum(report.count for report in reports.values())
     lines = [*table(reports), "", f"The largest errors of {count:,} results, in ulp."]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import ml_dtypes
 import mpmath
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,8 @@ def errors(got: Array, want: Exact, scale: Exact | None = None) -> NDArray[np.fl
     A result that is inf or nan without cause is infinitely wrong.
     """
     flat = np.asarray(got).reshape(-1)
-    limits = np.finfo(flat.dtype)
+    finfo: Any = ml_dtypes.finfo
+    limits = finfo(flat.dtype)
     digits = limits.nmant + 1
     size = want.exponent if scale is None else np.maximum(want.exponent, scale.exponent)
     unit = np.clip(size - digits, limits.minexp - limits.nmant, limits.maxexp - digits)

@@ -12,10 +12,10 @@ use crate::float::{Encoding, Float};
 use crate::simd::encoding::{decode, encode};
 
 /// Elements that lie apart, and those of masks, are collected so many at a time.
-const COLLECTED: usize = 256;
+const COLLECTED: usize = 64;
 
-/// So many elements are copied and masked before the next ones are, which leaves them in L1.
-const MASKED: usize = 2048;
+/// So many elements are moved before the next ones are, which leaves them in L1.
+const MASKED: usize = 512;
 
 /// Copies a row from an index on into a buffer, as what is computed with.
 #[inline(never)]
@@ -36,10 +36,20 @@ pub(super) fn gather<S: Simd, T: Float>(
                 let end = done + count.min(buffer.len() - done).min(MASKED);
                 let run = &mut buffer[done..end];
                 let first = rows.place(row, start + done);
-                // SAFETY: the row holds as many elements as the buffer, this run with one stride.
-                unsafe { gather_run(simd, rows.encoding(), first, stride, run) };
-                if let Some(mask) = rows.mask() {
-                    leave_out(mask, row, start + done, run);
+                match rows.mask() {
+                    Some(mask) if stride == 1 && rows.encoding() == Encoding::Own => {
+                        // SAFETY: the row holds as many elements as the buffer, this run one behind
+                        // the other.
+                        let from = unsafe { std::slice::from_raw_parts(first, run.len()) };
+                        copy_kept(mask, row, start + done, from, run);
+                    }
+                    mask => {
+                        // SAFETY: as above, with this stride.
+                        unsafe { gather_run(simd, rows.encoding(), first, stride, run) };
+                        if let Some(mask) = mask {
+                            leave_out(mask, row, start + done, run);
+                        }
+                    }
                 }
                 done = end;
             }
@@ -108,12 +118,22 @@ pub(super) unsafe fn scatter<S: Simd, T: Float>(
             while done < buffer.len() {
                 let (stride, count) = rows.run_from(start + done);
                 let end = done + count.min(buffer.len() - done).min(MASKED);
-                if let Some(mask) = rows.mask() {
-                    leave_out(mask, row, start + done, &mut buffer[done..end]);
-                }
                 let first = rows.place(row, start + done).cast_mut();
-                // SAFETY: promised by the caller; this run has one stride.
-                unsafe { scatter_run(simd, rows.encoding(), &buffer[done..end], first, stride) };
+                let run = &mut buffer[done..end];
+                match rows.mask() {
+                    Some(mask) if stride == 1 && rows.encoding() == Encoding::Own => {
+                        // SAFETY: promised by the caller; this run lies one behind the other.
+                        let to = unsafe { std::slice::from_raw_parts_mut(first, run.len()) };
+                        copy_kept(mask, row, start + done, run, to);
+                    }
+                    mask => {
+                        if let Some(mask) = mask {
+                            leave_out(mask, row, start + done, run);
+                        }
+                        // SAFETY: as above, with this stride.
+                        unsafe { scatter_run(simd, rows.encoding(), run, first, stride) };
+                    }
+                }
                 done = end;
             }
         },
@@ -161,32 +181,55 @@ unsafe fn scatter_run<S: Simd, T: Float>(
     }
 }
 
-/// Replaces the elements of a row from an index on that a mask leaves out.
+/// Copies elements of a row from an index on, but for those that a mask leaves out.
 #[inline(always)]
-fn leave_out<T: Float>(mask: &Mask<'_, T>, row: usize, start: usize, elements: &mut [T]) {
+fn copy_kept<T: Float>(mask: &Mask<'_, T>, row: usize, start: usize, from: &[T], to: &mut [T]) {
+    assert!(from.len() == to.len());
     if !mask.kept.is_nested() && mask.kept.stride() == 1 {
-        assert!(row < mask.kept.count() && start + elements.len() <= mask.kept.len());
+        assert!(row < mask.kept.count() && start + to.len() <= mask.kept.len());
         // SAFETY: the row holds so many bytes, one behind the other.
-        let kept =
-            unsafe { std::slice::from_raw_parts(mask.kept.place(row, start), elements.len()) };
-        return fill_where_not(kept, mask.fill, elements);
+        let kept = unsafe { std::slice::from_raw_parts(mask.kept.place(row, start), to.len()) };
+        return select(kept, mask.fill, from, to);
     }
     let mut collected = [0_u8; COLLECTED];
     let mut index = start;
-    for part in elements.chunks_mut(COLLECTED) {
-        let kept = &mut collected[..part.len()];
+    for (from, to) in from.chunks(COLLECTED).zip(to.chunks_mut(COLLECTED)) {
+        let kept = &mut collected[..to.len()];
         mask.kept.collect(row, index, kept);
-        fill_where_not(kept, mask.fill, part);
-        index += part.len();
+        select(kept, mask.fill, from, to);
+        index += to.len();
     }
 }
 
-/// Replaces the elements that have a 0 in the other slice. Without a branch for each the compiler
-/// makes vectors of it.
+/// Replaces the elements of a row from an index on that a mask leaves out.
 #[inline(always)]
-pub(super) fn fill_where_not<T: Float>(kept: &[u8], fill: T, elements: &mut [T]) {
-    for (element, &kept) in elements.iter_mut().zip(kept) {
-        *element = if kept == 0 { fill } else { *element };
+fn leave_out<T: Float>(mask: &Mask<'_, T>, row: usize, start: usize, elements: &mut [T]) {
+    let mut index = start;
+    each_copied(elements, |from, to| {
+        copy_kept(mask, row, index, from, to);
+        index += to.len();
+    });
+}
+
+/// Copies the elements that have no 0 in a slice of bytes, and fills the places of the others.
+///
+/// From one slice to another: elements that are replaced in place become masked stores, which take
+/// a dozen cycles on some machines.
+#[inline(always)]
+fn select<T: Float>(kept: &[u8], fill: T, from: &[T], to: &mut [T]) {
+    for ((to, &from), &kept) in to.iter_mut().zip(from).zip(kept) {
+        *to = if kept == 0 { fill } else { from };
+    }
+}
+
+/// Calls a function for copies of some elements at a time, and the elements to overwrite.
+#[inline(always)]
+fn each_copied<T: Float>(elements: &mut [T], mut function: impl FnMut(&[T], &mut [T])) {
+    let mut copy = [T::ZERO; COLLECTED];
+    for part in elements.chunks_mut(COLLECTED) {
+        let copy = &mut copy[..part.len()];
+        copy.copy_from_slice(part);
+        function(copy, part);
     }
 }
 
@@ -198,22 +241,30 @@ pub(super) fn gather_rows<S: Simd, T: Float>(
     rows: Range<usize>,
     buffer: &mut [T],
 ) {
+    assert!(from.is_contiguous() && rows.end <= from.count());
+    assert!(buffer.len() == rows.len() * from.len());
+    let start = from.pointer(rows.start);
     simd.vectorize(
         #[inline(always)]
-        || {
-            assert!(from.is_contiguous() && rows.end <= from.count());
-            assert!(buffer.len() == rows.len() * from.len());
-            // SAFETY: so many elements lie one behind the other.
-            unsafe { gather_run(simd, from.encoding(), from.pointer(rows.start), 1, buffer) };
-            if let Some(mask) = from.mask() {
-                leave_out_of_rows(mask, rows, buffer);
+        || match from.mask() {
+            Some(mask) if from.encoding() == Encoding::Own => {
+                // SAFETY: so many elements lie one behind the other.
+                let elements = unsafe { std::slice::from_raw_parts(start, buffer.len()) };
+                copy_kept_rows(mask, rows, elements, buffer);
+            }
+            mask => {
+                // SAFETY: as above.
+                unsafe { gather_run(simd, from.encoding(), start, 1, buffer) };
+                if let Some(mask) = mask {
+                    leave_out_of_rows(mask, rows, buffer);
+                }
             }
         },
     );
 }
 
-/// Copies rows from a buffer that holds them all to where they lie one behind the other. What is
-/// left out is replaced in the buffer, too.
+/// Copies rows from a buffer that holds them all to where they lie one behind the other. The buffer
+/// may be changed.
 ///
 /// # Safety
 /// The rows are writable by this thread alone.
@@ -224,17 +275,25 @@ pub(super) unsafe fn scatter_rows<S: Simd, T: Float>(
     to: &Rows<'_, T>,
     rows: Range<usize>,
 ) {
+    assert!(to.is_contiguous() && rows.end <= to.count());
+    assert!(buffer.len() == rows.len() * to.len());
+    let start = to.pointer(rows.start).cast_mut();
     simd.vectorize(
         #[inline(always)]
-        || {
-            assert!(to.is_contiguous() && rows.end <= to.count());
-            assert!(buffer.len() == rows.len() * to.len());
-            let start = to.pointer(rows.start).cast_mut();
-            if let Some(mask) = to.mask() {
-                leave_out_of_rows(mask, rows, buffer);
+        || match to.mask() {
+            Some(mask) if to.encoding() == Encoding::Own => {
+                // SAFETY: so many elements lie one behind the other, and the caller promises the
+                // rest.
+                let places = unsafe { std::slice::from_raw_parts_mut(start, buffer.len()) };
+                copy_kept_rows(mask, rows, buffer, places);
             }
-            // SAFETY: so many elements lie one behind the other, and the caller promises the rest.
-            unsafe { scatter_run(simd, to.encoding(), buffer, start, 1) };
+            mask => {
+                if let Some(mask) = mask {
+                    leave_out_of_rows(mask, rows, buffer);
+                }
+                // SAFETY: as above.
+                unsafe { scatter_run(simd, to.encoding(), buffer, start, 1) };
+            }
         },
     );
 }
@@ -251,21 +310,33 @@ pub(super) unsafe fn gather_class<S: Simd, T: Float>(
     class: usize,
     buffer: &mut [T],
 ) {
+    assert!(row + buffer.len() <= from.count() && class < from.len());
+    let start = from.place(row, class);
     simd.vectorize(
         #[inline(always)]
         || {
-            assert!(row + buffer.len() <= from.count() && class < from.len());
-            // SAFETY: promised by the caller.
-            unsafe { gather_run(simd, from.encoding(), from.place(row, class), 1, buffer) };
-            if let Some(mask) = from.mask() {
-                leave_out_of_class(mask, row, class, buffer);
+            let kept = from
+                .mask()
+                .and_then(|mask| mask.of_class(row, class, buffer.len()));
+            match (from.mask(), kept) {
+                (Some(mask), Some(kept)) if from.encoding() == Encoding::Own => {
+                    // SAFETY: promised by the caller.
+                    let elements = unsafe { std::slice::from_raw_parts(start, buffer.len()) };
+                    select(kept, mask.fill, elements, buffer);
+                }
+                (mask, kept) => {
+                    // SAFETY: as above.
+                    unsafe { gather_run(simd, from.encoding(), start, 1, buffer) };
+                    if let Some(mask) = mask {
+                        leave_out_of_class(mask, kept, row, class, buffer);
+                    }
+                }
             }
         },
     );
 }
 
-/// Copies the elements of one class to rows that lie side by side. What is left out is replaced in
-/// the buffer, too.
+/// Copies the elements of one class to rows that lie side by side. The buffer may be changed.
 ///
 /// # Safety
 /// The elements lie one behind the other and are writable by this thread alone.
@@ -277,53 +348,97 @@ pub(super) unsafe fn scatter_class<S: Simd, T: Float>(
     row: usize,
     class: usize,
 ) {
+    assert!(row + buffer.len() <= to.count() && class < to.len());
+    let start = to.place(row, class).cast_mut();
     simd.vectorize(
         #[inline(always)]
         || {
-            assert!(row + buffer.len() <= to.count() && class < to.len());
-            if let Some(mask) = to.mask() {
-                leave_out_of_class(mask, row, class, buffer);
+            let kept = to
+                .mask()
+                .and_then(|mask| mask.of_class(row, class, buffer.len()));
+            match (to.mask(), kept) {
+                (Some(mask), Some(kept)) if to.encoding() == Encoding::Own => {
+                    // SAFETY: promised by the caller.
+                    let places = unsafe { std::slice::from_raw_parts_mut(start, buffer.len()) };
+                    select(kept, mask.fill, buffer, places);
+                }
+                (mask, kept) => {
+                    if let Some(mask) = mask {
+                        leave_out_of_class(mask, kept, row, class, buffer);
+                    }
+                    // SAFETY: as above.
+                    unsafe { scatter_run(simd, to.encoding(), buffer, start, 1) };
+                }
             }
-            let start = to.place(row, class).cast_mut();
-            // SAFETY: promised by the caller.
-            unsafe { scatter_run(simd, to.encoding(), buffer, start, 1) };
         },
     );
+}
+
+/// Copies the elements of whole rows, but for those that a mask leaves out.
+#[inline(always)]
+fn copy_kept_rows<T: Float>(mask: &Mask<'_, T>, rows: Range<usize>, from: &[T], to: &mut [T]) {
+    if let Some(kept) = mask.of_rows(rows.clone()) {
+        return select(kept, mask.fill, from, to);
+    }
+    let classes = mask.kept.len();
+    let elements = from.chunks_exact(classes).zip(to.chunks_exact_mut(classes));
+    for (row, (from, to)) in rows.zip(elements) {
+        copy_kept(mask, row, 0, from, to);
+    }
 }
 
 /// Replaces the elements of whole rows that a mask leaves out.
 #[inline(always)]
 fn leave_out_of_rows<T: Float>(mask: &Mask<'_, T>, rows: Range<usize>, elements: &mut [T]) {
     let classes = mask.kept.len();
-    if mask.kept.is_contiguous() {
-        // SAFETY: the mask's rows are those of the elements, one behind the other, a byte each.
-        let kept = unsafe {
-            std::slice::from_raw_parts(mask.kept.pointer(rows.start), rows.len() * classes)
-        };
-        return fill_where_not(kept, mask.fill, elements);
-    }
     for (row, elements) in rows.zip(elements.chunks_exact_mut(classes)) {
         leave_out(mask, row, 0, elements);
     }
 }
 
-/// Replaces the elements of one class, from a row on, that a mask leaves out.
+/// Replaces the elements of one class, from a row on, that a mask leaves out; `kept` says which
+/// where that is a slice.
 #[inline(always)]
-fn leave_out_of_class<T: Float>(mask: &Mask<'_, T>, row: usize, class: usize, elements: &mut [T]) {
-    if mask.kept.side_by_side() >= elements.len() {
-        let same_run =
-            row / mask.kept.side_by_side() == (row + elements.len() - 1) / mask.kept.side_by_side();
-        if same_run {
-            // SAFETY: so many rows lie side by side, and hold the class.
-            let kept =
-                unsafe { std::slice::from_raw_parts(mask.kept.place(row, class), elements.len()) };
-            return fill_where_not(kept, mask.fill, elements);
-        }
+fn leave_out_of_class<T: Float>(
+    mask: &Mask<'_, T>,
+    kept: Option<&[u8]>,
+    row: usize,
+    class: usize,
+    elements: &mut [T],
+) {
+    if let Some(mut kept) = kept {
+        return each_copied(elements, |from, to| {
+            let (first, rest) = kept.split_at(to.len());
+            select(first, mask.fill, from, to);
+            kept = rest;
+        });
     }
     for (index, element) in elements.iter_mut().enumerate() {
         if !mask.keeps(row + index, class) {
             *element = mask.fill;
         }
+    }
+}
+
+impl<T: Float> Mask<'_, T> {
+    /// The bytes of whole rows, if they lie one behind the other.
+    #[inline(always)]
+    fn of_rows(&self, rows: Range<usize>) -> Option<&[u8]> {
+        assert!(rows.end <= self.kept.count());
+        let len = rows.len() * self.kept.len();
+        // SAFETY: so many bytes lie one behind the other.
+        let bytes = || unsafe { std::slice::from_raw_parts(self.kept.pointer(rows.start), len) };
+        self.kept.is_contiguous().then(bytes)
+    }
+
+    /// The bytes of one class of so many rows, if they lie one behind the other.
+    #[inline(always)]
+    fn of_class(&self, row: usize, class: usize, rows: usize) -> Option<&[u8]> {
+        assert!(row + rows <= self.kept.count() && class < self.kept.len());
+        let run = self.kept.side_by_side();
+        // SAFETY: so many bytes lie side by side.
+        let bytes = || unsafe { std::slice::from_raw_parts(self.kept.place(row, class), rows) };
+        (row % run + rows <= run).then(bytes)
     }
 }
 
