@@ -69,7 +69,9 @@ lint-tools:
 $(VENV)/installed: requirements/dev.txt | tools
 	@echo "== installing requirements/dev.txt into $(VENV)"
 	@"$$(scripts/find-python)" -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@# Most of what comes with the libraries is never imported: what is, Python compiles when it is.
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
+		-r requirements/dev.txt
 	@touch $@
 
 # 6 GB on Linux, for there the package index has torch with CUDA only.

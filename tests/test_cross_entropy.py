@@ -274,7 +274,7 @@ def test_ignore_index_does_not_wrap(
 
 @by_reduction
 @pytest.mark.parametrize("kind", ["float32", "float64", "int8", "bool"])
-@pytest.mark.parametrize("classes", [1023, 1024, 1025, 2500])
+@pytest.mark.parametrize("classes", [1023, 1025, 2500])
 def test_long_soft_rows(
     rng: np.random.Generator, dtype: Float, kind: str, classes: int, reduction: Reduction
 ) -> None:

@@ -184,9 +184,13 @@ def test_binary_losses_of_no_dimensions(y: int, dtype: Float) -> None:
 
 
 @each_operation
-@pytest.mark.parametrize("shape, axis", [((0, 5), 1), ((5, 0), 0), ((3, 0, 4), 2), ((0, 1), -1)])
-@pytest.mark.parametrize("layout", ["fortran", "gaps", "unaligned"])
-def test_no_rows(operation: Operation, shape: Shape, axis: int, layout: str, dtype: Float) -> None:
+def test_no_rows(operation: Operation, dtype: Float) -> None:
+    shapes = (((0, 5), 1), ((5, 0), 0), ((3, 0, 4), 2), ((0, 1), -1))
+    for (shape, axis), layout in itertools.product(shapes, ("fortran", "gaps", "unaligned")):
+        check_no_rows(operation, shape, axis, layout, dtype)
+
+
+def check_no_rows(operation: Operation, shape: Shape, axis: int, layout: str, dtype: Float) -> None:
     arrays = operation.make(rng_of(operation.label), shape, axis, dtype)
     got = results(operation({name: LAYOUTS[layout](x) for name, x in arrays.items()}, axis))
     rows = tuple(np.delete(shape, axis))

@@ -161,7 +161,7 @@ def test_any_number_of_threads_gives_the_same_bits(operation: Operation) -> None
         for arrays in inputs(operation, shape, axis, dtype):
             logitkit.set_num_threads(1)
             want = bits(operation(arrays, axis))
-            for count in (2, 3, 7):
+            for count in (2, 7):
                 logitkit.set_num_threads(count)
                 assert logitkit.get_num_threads() == count
                 same = bits(operation(arrays, axis)) == want
@@ -169,9 +169,10 @@ def test_any_number_of_threads_gives_the_same_bits(operation: Operation) -> None
 
 
 def test_calls_from_several_threads_at_once() -> None:
-    alone = digests(SMALL[:40])
+    shapes = SMALL[::5]
+    alone = digests(shapes)
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(lambda _: digests(SMALL[:40]), range(4)))
+        together = list(pool.map(lambda _: digests(shapes), range(4)))
     assert together == [alone] * 4
 
 

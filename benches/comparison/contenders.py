@@ -89,7 +89,9 @@ PLAIN: Mapping[Operation, Operation] = {
 
 
 def plain(operation: Operation, data: Data) -> Calls:
-    """Give logitkit's plain loss, for what shall cost no more."""
+    """Give logitkit's plain loss, or its float32, for what shall cost no more."""
+    if data.is_half:
+        return {"plain": LOGITKIT[operation](data.in_float32)}
     return {"plain": LOGITKIT[PLAIN[operation]](data)} if operation in PLAIN else {}
 
 

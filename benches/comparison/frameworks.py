@@ -13,6 +13,7 @@ from typing import Any
 from comparison.contenders import Calls
 from comparison.problems import (
     BEST,
+    BFLOAT16,
     IGNORED,
     SMOOTHING,
     TRAFFIC,
@@ -52,7 +53,6 @@ class Torch:
         functional: Any = importlib.import_module("torch.nn.functional")
         torch.set_num_threads(threads)
         self._torch = torch
-        self._tensor = torch.from_numpy
         cross_entropy = functional.cross_entropy
         binary = functional.binary_cross_entropy_with_logits
 
@@ -107,6 +107,12 @@ class Torch:
         if TRAFFIC[operation].written:
             return {"limit tcopy": partial(self._tensor(data.out).copy_, logits)}
         return {"limit tsum": logits.sum}
+
+    def _tensor(self, array: Any) -> Tensor:  # noqa: ANN401
+        """Give the same memory; torch knows NumPy's types alone."""
+        if array.dtype == BFLOAT16:
+            return self._torch.from_numpy(array.view("int16")).view(self._torch.bfloat16)
+        return self._torch.from_numpy(array)
 
     # The axis is passed by position: by keyword, a small call takes torch noticeably longer.
     def _forward(self, function: Function) -> Forms:

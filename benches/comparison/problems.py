@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
 Call = Callable[[], object]
 Floats = NDArray[np.floating[Any]]
+
+# It is none of NumPy's own types, and has no types of its own.
+BFLOAT16: Any = ml_dtypes.bfloat16
 
 # How many classes top_k gives, and the options of the losses that have one.
 BEST = 5
@@ -61,6 +65,7 @@ class Regime(enum.StrEnum):
     TOP_K = "best classes"
     ELEMENTS = "element by element"
     DOUBLE = "float64"
+    HALF = "half precision"
     OPTIONS = "soft targets and options"
     PRODUCTS = "vector-Jacobian products"
 
@@ -73,6 +78,12 @@ BY_ROW = (
     Operation.CROSS_ENTROPY,
     Operation.CROSS_ENTROPY_GRAD,
     Operation.PERPLEXITY,
+)
+BY_ROW_OF_HALVES = (
+    Operation.SOFTMAX_OUT,
+    Operation.LOG_SOFTMAX,
+    Operation.CROSS_ENTROPY,
+    Operation.CROSS_ENTROPY_GRAD,
 )
 BY_ELEMENT = (
     Operation.SIGMOID,
@@ -133,6 +144,17 @@ class Data:
         logits *= dtype(3)
         # np.full, for its pages are there: those of np.empty would be made by whoever runs first.
         return cls(logits, np.full(shape, 0, dtype), axis)
+
+    @property
+    def is_half(self) -> bool:
+        """Tell whether the elements are of half precision."""
+        return self.logits.dtype.itemsize == np.dtype(np.float16).itemsize
+
+    @cached_property
+    def in_float32(self) -> "Data":
+        """The same numbers in float32."""
+        out = np.full(self.out.shape, 0, np.float32)
+        return Data(self.logits.astype(np.float32), out, self.axis)
 
     @cached_property
     def along(self) -> dict[str, int]:
@@ -238,6 +260,11 @@ GROUPS = (
         np.float64,
         (4096, 1000),
         (Operation.SOFTMAX_OUT, Operation.CROSS_ENTROPY_GRAD),
+    ),
+    *(
+        Group(Regime.HALF, half, shape, BY_ROW_OF_HALVES)
+        for shape in ((1024, 32000), (16384, 1000))
+        for half in (np.float16, BFLOAT16)
     ),
     Group(Regime.OPTIONS, np.float32, (512, 32000), (Operation.SOFT_GRAD,)),
     Group(Regime.OPTIONS, np.float32, (16384, 1000), OPTIONS),

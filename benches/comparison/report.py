@@ -16,12 +16,13 @@ from comparison.timing import Spread, Timing
 
 # The columns of a table, by the first word of the labels that they hold.
 PEERS = {"torch": "torch", "jax": "jax", "numpy": "NumPy", "scipy": "SciPy"}
-COLUMNS = {**PEERS, "limit": "of limit", "plain": "of plain loss"}
+COLUMNS = {**PEERS, "limit": "of limit", "plain": "of plain"}
 
 CAPTION = """\
 torch, jax, NumPy, SciPy: the time of the peer's fastest form over logitkit's, so how many times as
-fast logitkit is. Of limit, of plain loss: logitkit's time over that of moving the arrays and over
-that of its plain loss, so the nearer to 1 or below the better. In parentheses the target."""
+fast logitkit is. Of limit, of plain: logitkit's time over that of moving the arrays, and over that
+of its plain loss or, in half precision, of its float32, so the nearer to 1 or below the better. In
+parentheses the target."""
 
 
 # Where other programs take more of the cores' time than this, nothing is judged.

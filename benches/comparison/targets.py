@@ -17,7 +17,7 @@ class Targets:
     # At least so many times as fast as the peer's best form.
     torch: float | None = None
     jax: float | None = None
-    # At most so many times the limit, and the time of logitkit's plain loss.
+    # At most so many times the limit, and the time of logitkit's plain loss, or of its float32.
     limit: float | None = None
     plain: float | None = None
 
@@ -85,6 +85,12 @@ TARGETS: Mapping[Regime, Table] = {
     Regime.DOUBLE: {
         Operation.SOFTMAX_OUT: Targets(torch=1.5),
         Operation.CROSS_ENTROPY_GRAD: Targets(torch=4),
+    },
+    Regime.HALF: {
+        Operation.SOFTMAX_OUT: Targets(torch=2, plain=1),
+        Operation.LOG_SOFTMAX: Targets(torch=2, plain=1),
+        Operation.CROSS_ENTROPY: Targets(plain=1),
+        Operation.CROSS_ENTROPY_GRAD: Targets(torch=8, plain=1),
     },
     Regime.OPTIONS: {
         Operation.SOFT_GRAD: Targets(torch=6),
