@@ -90,9 +90,9 @@ check-rust: $(VENV)/installed
 	@echo "== cargo fmt"
 	@cargo fmt --check
 	@echo "== cargo clippy"
-	@cargo clippy --locked --all-targets -- -D warnings
-	@echo "== cargo clippy, feature python"
 	@$(USE_VENV) cargo clippy --locked --all-targets --features python -- -D warnings
+	@echo "== cargo clippy, without features"
+	@cargo clippy --locked -- -D warnings
 
 # nextest runs tests side by side, and no doctests; cargo test runs both, one file after the other.
 test-rust: $(VENV)/installed

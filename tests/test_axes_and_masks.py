@@ -315,3 +315,9 @@ def test_nothing_is_written_on_an_error(name: str) -> None:
         with pytest.raises((TypeError, ValueError)):
             getattr(logitkit, name)(np.zeros((3, 4)), out=out, **options)
         assert (out == 7).all()
+
+
+def test_a_masked_mask_is_refused() -> None:
+    mask = np.ma.masked_array([True, True, False], [False, True, False])
+    with pytest.raises(TypeError, match=r"where is a masked array with 1 .*where\.filled\(False\)"):
+        logitkit.softmax(np.zeros(3), where=mask)

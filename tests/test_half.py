@@ -11,9 +11,12 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import logitkit
 from tests import reference
+from tests.layouts import arrange
 from tests.memory import peak
 from tests.operations import OPERATIONS, Operation, results
 from tests.support import Array, along, expected_binary, expected_loss, rng_of, rows_of
@@ -230,6 +233,43 @@ def test_every_function_takes_it(operation: Operation, half: Any) -> None:  # no
             atol = eps * float(np.abs(finite).max(initial=0.0)) if operation.cancels else 0.0
             atol += limits.smallest
             np.testing.assert_allclose(widened(left), want_finite, rtol=eps, atol=atol)
+
+
+def drawn_layout(data: st.DataObject, name: str, x: Array) -> Array:
+    """Draw how an array lies in memory."""
+    order = data.draw(st.permutations(range(x.ndim)), f"order of {name}")
+    step = st.sampled_from((1, 1, 2, 3, -1, -2))
+    steps = data.draw(st.tuples(*[step] * x.ndim), f"steps of {name}")
+    return arrange(x, order, steps, data.draw(st.integers(0, 9), f"offset of {name}"))
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_layout_of_any_argument_and_of_out(data: st.DataObject) -> None:
+    """The oracle is the same call with contiguous copies, and without `out`."""
+    half = data.draw(st.sampled_from(HALVES), "half")
+    operation = data.draw(st.sampled_from([o for o in OPERATIONS if takes_half(o)]), "operation")
+    sizes = st.sampled_from((1, 2, 3, 5, 9, 17, 66))
+    shape = tuple(data.draw(st.lists(sizes, min_size=1, max_size=3), "shape"))
+    axis = data.draw(st.integers(-len(shape), len(shape) - 1), "axis")
+    arrays = operation.make(rng_of(operation.label, shape), shape, axis, np.float32)
+    scores = arrays[operation.first] / (64 if operation.first in ("x", "logits") else 1)
+    arrays[operation.first] = np.minimum(scores, 1 if "prob" in operation.first else 600)
+    arrays[operation.first] = arrays[operation.first].astype(half)
+    laid_out = {name: drawn_layout(data, name, x) for name, x in arrays.items()}
+    out = drawn_layout(data, "out", np.zeros(shape, half))
+    more = {"out": out} if operation.has_out else {}
+    got, want = results(operation(laid_out, axis, **more)), results(operation(arrays, axis))
+    for left, right in zip(got, want, strict=True):
+        assert left.dtype == right.dtype
+        if left.dtype.kind == "i":
+            assert np.array_equal(left, right)
+            continue
+        limits = Limits.of(left.dtype)
+        finite = widened(right)[np.isfinite(right)]
+        scale = float(np.abs(finite).max(initial=0.0)) if operation.cancels else 0.0
+        atol = limits.eps * scale + limits.smallest
+        np.testing.assert_allclose(widened(left), widened(right), rtol=limits.eps, atol=atol)
 
 
 @each_half

@@ -176,3 +176,30 @@ def test_jax_arrays() -> None:
         targets = jax.numpy.asarray([0, 2])
         got = logitkit.cross_entropy(x, targets)
         same(got, logitkit.cross_entropy(SINGLE.astype(kind), [0, 2]))
+
+
+class Nowhere:
+    """A type that says nothing of its module."""
+
+    __module__ = None  # type: ignore[assignment]
+
+    def __array__(self, dtype: object = None, copy: object = None) -> Array:
+        """Give an array, as NumPy asks for it."""
+        assert dtype is copy is None
+        return SINGLE
+
+
+def test_a_type_without_a_module() -> None:
+    same(logitkit.softmax(Nowhere()), logitkit.softmax(SINGLE))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_overflow_warns_of_nothing(kind: Any) -> None:  # noqa: ANN401
+    """Warnings are errors in these tests."""
+    large = np.full((1, 4), np.finfo(kind).max, kind)
+    assert np.isposinf(logitkit.linear(large, large)).all()
+    assert np.isnan(logitkit.linear(large[:, :2] * [np.inf, -np.inf], large[:, :2])).all()
+    assert not np.isfinite(logitkit.softmax_vjp(np.array([0.5, 0.5], kind), [1e300, 1.0])).all()
+    targets, weight = [0.0, 1.0], [1e300, 1.0]
+    loss = logitkit.binary_cross_entropy_with_logits(np.zeros(2, kind), targets, weight=weight)
+    assert np.isposinf(loss)

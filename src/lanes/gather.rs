@@ -8,11 +8,16 @@ use std::ops::Range;
 use fearless_simd::Simd;
 
 use super::rows::{Mask, Rows};
+use super::tiles::FEW_CLASSES;
 use crate::float::{Encoding, Float};
 use crate::simd::encoding::{decode, encode};
+use crate::simd::transpose::ROWS;
 
 /// Elements that lie apart, and those of masks, are collected so many at a time.
 const COLLECTED: usize = 64;
+
+/// Elements of the largest tile whose rows lie one behind the other.
+const MOST_IN_TILE: usize = ROWS * FEW_CLASSES;
 
 /// So many elements are moved before the next ones are, which leaves them in L1.
 const MASKED: usize = 512;
@@ -315,20 +320,19 @@ pub(super) unsafe fn gather_class<S: Simd, T: Float>(
     simd.vectorize(
         #[inline(always)]
         || {
-            let kept = from
-                .mask()
-                .and_then(|mask| mask.of_class(row, class, buffer.len()));
-            match (from.mask(), kept) {
-                (Some(mask), Some(kept)) if from.encoding() == Encoding::Own => {
+            match from.mask() {
+                Some(mask) if from.encoding() == Encoding::Own && buffer.len() <= COLLECTED => {
                     // SAFETY: promised by the caller.
                     let elements = unsafe { std::slice::from_raw_parts(start, buffer.len()) };
+                    let mut collected = [0; COLLECTED];
+                    let kept = mask.of_class(row, class, &mut collected[..elements.len()]);
                     select(kept, mask.fill, elements, buffer);
                 }
-                (mask, kept) => {
+                mask => {
                     // SAFETY: as above.
                     unsafe { gather_run(simd, from.encoding(), start, 1, buffer) };
                     if let Some(mask) = mask {
-                        leave_out_of_class(mask, kept, row, class, buffer);
+                        leave_out_of_class(mask, row, class, buffer);
                     }
                 }
             }
@@ -353,18 +357,17 @@ pub(super) unsafe fn scatter_class<S: Simd, T: Float>(
     simd.vectorize(
         #[inline(always)]
         || {
-            let kept = to
-                .mask()
-                .and_then(|mask| mask.of_class(row, class, buffer.len()));
-            match (to.mask(), kept) {
-                (Some(mask), Some(kept)) if to.encoding() == Encoding::Own => {
+            match to.mask() {
+                Some(mask) if to.encoding() == Encoding::Own && buffer.len() <= COLLECTED => {
                     // SAFETY: promised by the caller.
                     let places = unsafe { std::slice::from_raw_parts_mut(start, buffer.len()) };
+                    let mut collected = [0; COLLECTED];
+                    let kept = mask.of_class(row, class, &mut collected[..places.len()]);
                     select(kept, mask.fill, buffer, places);
                 }
-                (mask, kept) => {
+                mask => {
                     if let Some(mask) = mask {
-                        leave_out_of_class(mask, kept, row, class, buffer);
+                        leave_out_of_class(mask, row, class, buffer);
                     }
                     // SAFETY: as above.
                     unsafe { scatter_run(simd, to.encoding(), buffer, start, 1) };
@@ -377,68 +380,88 @@ pub(super) unsafe fn scatter_class<S: Simd, T: Float>(
 /// Copies the elements of whole rows, but for those that a mask leaves out.
 #[inline(always)]
 fn copy_kept_rows<T: Float>(mask: &Mask<'_, T>, rows: Range<usize>, from: &[T], to: &mut [T]) {
-    if let Some(kept) = mask.of_rows(rows.clone()) {
-        return select(kept, mask.fill, from, to);
-    }
-    let classes = mask.kept.len();
-    let elements = from.chunks_exact(classes).zip(to.chunks_exact_mut(classes));
-    for (row, (from, to)) in rows.zip(elements) {
-        copy_kept(mask, row, 0, from, to);
-    }
+    let mut collected = [0; MOST_IN_TILE];
+    let kept = mask.of_rows(rows, &mut collected);
+    select(kept, mask.fill, from, to);
 }
 
 /// Replaces the elements of whole rows that a mask leaves out.
 #[inline(always)]
 fn leave_out_of_rows<T: Float>(mask: &Mask<'_, T>, rows: Range<usize>, elements: &mut [T]) {
-    let classes = mask.kept.len();
-    for (row, elements) in rows.zip(elements.chunks_exact_mut(classes)) {
-        leave_out(mask, row, 0, elements);
-    }
+    let mut collected = [0; MOST_IN_TILE];
+    let mut kept = mask.of_rows(rows, &mut collected);
+    each_copied(elements, |from, to| {
+        let (first, rest) = kept.split_at(to.len());
+        select(first, mask.fill, from, to);
+        kept = rest;
+    });
 }
 
-/// Replaces the elements of one class, from a row on, that a mask leaves out; `kept` says which
-/// where that is a slice.
+/// Replaces the elements of one class, from a row on, that a mask leaves out.
 #[inline(always)]
-fn leave_out_of_class<T: Float>(
-    mask: &Mask<'_, T>,
-    kept: Option<&[u8]>,
-    row: usize,
-    class: usize,
-    elements: &mut [T],
-) {
-    if let Some(mut kept) = kept {
-        return each_copied(elements, |from, to| {
-            let (first, rest) = kept.split_at(to.len());
-            select(first, mask.fill, from, to);
-            kept = rest;
-        });
-    }
-    for (index, element) in elements.iter_mut().enumerate() {
-        if !mask.keeps(row + index, class) {
-            *element = mask.fill;
-        }
-    }
+fn leave_out_of_class<T: Float>(mask: &Mask<'_, T>, row: usize, class: usize, elements: &mut [T]) {
+    let mut row = row;
+    each_copied(elements, |from, to| {
+        let mut collected = [0; COLLECTED];
+        let kept = mask.of_class(row, class, &mut collected[..to.len()]);
+        select(kept, mask.fill, from, to);
+        row += to.len();
+    });
 }
 
 impl<T: Float> Mask<'_, T> {
-    /// The bytes of whole rows, if they lie one behind the other.
+    /// The bytes of whole rows, collected if they do not lie one behind the other.
     #[inline(always)]
-    fn of_rows(&self, rows: Range<usize>) -> Option<&[u8]> {
+    fn of_rows<'s>(&'s self, rows: Range<usize>, collected: &'s mut [u8]) -> &'s [u8] {
         assert!(rows.end <= self.kept.count());
-        let len = rows.len() * self.kept.len();
-        // SAFETY: so many bytes lie one behind the other.
-        let bytes = || unsafe { std::slice::from_raw_parts(self.kept.pointer(rows.start), len) };
-        self.kept.is_contiguous().then(bytes)
+        let classes = self.kept.len();
+        let len = rows.len() * classes;
+        if self.kept.is_contiguous() {
+            // SAFETY: so many bytes lie one behind the other.
+            return unsafe { std::slice::from_raw_parts(self.kept.pointer(rows.start), len) };
+        }
+        let collected = &mut collected[..len];
+        if self.kept.are_equal() {
+            // One row stands for all.
+            self.kept.collect(rows.start, 0, &mut collected[..classes]);
+            let mut done = classes;
+            while done < len {
+                let more = done.min(len - done);
+                collected.copy_within(..more, done);
+                done += more;
+            }
+        } else {
+            for (row, bytes) in rows.zip(collected.chunks_exact_mut(classes)) {
+                self.kept.collect(row, 0, bytes);
+            }
+        }
+        collected
     }
 
-    /// The bytes of one class of so many rows, if they lie one behind the other.
+    /// The bytes of one class of as many rows as there are places for, which are filled if those
+    /// do not lie one behind the other.
     #[inline(always)]
-    fn of_class(&self, row: usize, class: usize, rows: usize) -> Option<&[u8]> {
+    fn of_class<'s>(&'s self, row: usize, class: usize, collected: &'s mut [u8]) -> &'s [u8] {
+        let rows = collected.len();
         assert!(row + rows <= self.kept.count() && class < self.kept.len());
-        let run = self.kept.side_by_side();
-        // SAFETY: so many bytes lie side by side.
-        let bytes = || unsafe { std::slice::from_raw_parts(self.kept.place(row, class), rows) };
-        (row % run + rows <= run).then(bytes)
+        let (size, stride) = self.kept.last_outer();
+        let in_one_run = row % size + rows <= size;
+        match stride {
+            // SAFETY: so many bytes lie side by side.
+            1 if in_one_run => unsafe {
+                std::slice::from_raw_parts(self.kept.place(row, class), rows)
+            },
+            0 if in_one_run => {
+                collected.fill(self.kept.element(row, class));
+                collected
+            }
+            _ => {
+                for (index, byte) in collected.iter_mut().enumerate() {
+                    *byte = self.kept.element(row + index, class);
+                }
+                collected
+            }
+        }
     }
 }
 

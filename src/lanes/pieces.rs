@@ -22,7 +22,7 @@ use crate::wide::Wide;
 /// With more rows than these every thread has rows of its own.
 const FEW_ROWS: usize = 4;
 
-/// No thread copies a row as long as this.
+/// No thread copies a row as long as this, if it lies one behind the other or in runs.
 const VERY_LONG: usize = 1 << 18;
 
 /// Whether rows are to be cut into pieces.

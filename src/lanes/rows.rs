@@ -134,6 +134,16 @@ impl<'a, T> Rows<'a, T> {
         }
     }
 
+    /// How many rows from the first of a run on follow at one distance, and the distance.
+    pub(super) fn last_outer(&self) -> (usize, isize) {
+        *self.outer.last().unwrap_or(&(1, 1))
+    }
+
+    /// Whether all rows are one and the same.
+    pub(super) fn are_equal(&self) -> bool {
+        self.outer.iter().all(|&(_, stride)| stride == 0)
+    }
+
     /// Whether all elements lie one behind the other, row after row.
     pub(crate) fn is_contiguous(&self) -> bool {
         let rows_follow = match self.outer.as_slice() {

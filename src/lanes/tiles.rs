@@ -20,7 +20,7 @@ use crate::simd::transpose::{ROWS, reach, to_columns, to_rows};
 use crate::simd::{Task, dispatch, level};
 
 /// Up to so many classes, a row at a time leaves vectors too empty, or takes too long to start.
-const FEW_CLASSES: usize = 128;
+pub(super) const FEW_CLASSES: usize = 128;
 
 /// Rows that lie side by side are tiled up to so many classes: the tile is to stay in the cache.
 const MOST_CLASSES: usize = 8192;

@@ -147,7 +147,14 @@ pub(super) fn numeric<'py>(
     let array = if is_exact(object) {
         object.clone()
     } else {
-        check_mask(object, name)?;
+        check_mask(
+            object,
+            name,
+            &format!(
+                "for instance with {name}.filled(0), or with {name}.filled(-np.inf) to leave \
+                 classes out (what where=~x.mask does in functions that have where=)"
+            ),
+        )?;
         interop::asarray(object, name)?
     };
     let array = array.cast_into::<PyUntypedArray>()?;
@@ -163,7 +170,7 @@ pub(super) fn numeric<'py>(
 }
 
 /// A TypeError for a masked array that masks something: what should its elements count as?
-fn check_mask(object: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {
+fn check_mask(object: &Bound<'_, PyAny>, name: &str, how: &str) -> PyResult<()> {
     static MASKED_ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let py = object.py();
     if !object.is_instance_of::<PyUntypedArray>() {
@@ -181,8 +188,7 @@ fn check_mask(object: &Bound<'_, PyAny>, name: &str) -> PyResult<()> {
     }
     Err(PyTypeError::new_err(format!(
         "{name} is a masked array with {masked} masked elements, whose values mean nothing; fill \
-         them first, for instance with {name}.filled(0), or with {name}.filled(-np.inf) to leave \
-         classes out (what where=~x.mask does in functions that have where=)"
+         them first, {how}"
     )))
 }
 
@@ -206,9 +212,8 @@ fn copy_as<'py, T: Element>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
     options.set_item("dtype", T::get_dtype(py))?;
     options.set_item("copy", true)?;
     options.set_item("subok", false)?;
-    let copy = ARRAY
-        .import(py, "numpy", "array")?
-        .call((object,), Some(&options))?;
+    let array = ARRAY.import(py, "numpy", "array")?;
+    let copy = quietly(py, || array.call((object,), Some(&options)))?;
     Ok(copy.cast_into::<PyArrayDyn<T>>()?)
 }
 
@@ -320,6 +325,7 @@ pub(super) fn weights<'py, T: Scalar>(
 
 /// A mask as bytes, 0 where it is False.
 pub(super) fn mask<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
+    check_mask(object, "where", "for instance with where.filled(False)")?;
     let array = interop::asarray(object, "where")?;
     let array = array.cast_into::<PyUntypedArray>()?;
     let dtype = array.dtype();
@@ -529,11 +535,12 @@ impl<'py, T: Scalar> Output<'py, T> {
     }
 }
 
-/// Runs a conversion of NumPy's without a warning where a number becomes infinite or 0.
+/// Runs a function of NumPy's without a warning where a number becomes infinite, 0 or NaN.
 pub(super) fn quietly<R>(py: Python<'_>, conversion: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     let options = PyDict::new(py);
     options.set_item("over", "ignore")?;
     options.set_item("under", "ignore")?;
+    options.set_item("invalid", "ignore")?;
     let state = py.import("numpy")?;
     let state = state.call_method("errstate", (), Some(&options))?;
     state.call_method0("__enter__")?;

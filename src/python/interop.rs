@@ -7,7 +7,6 @@
 use pyo3::exceptions::{PyImportError, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyType;
 
 /// Any array-like as an ndarray, of whatever dtype.
 pub(super) fn asarray<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -37,17 +36,19 @@ pub(super) fn asarray<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<B
 
 /// Whether it is a tensor of torch's `bfloat16`. torch need not be there to tell.
 fn is_bfloat16_tensor(object: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let is_torch = |kind: &Bound<'_, PyAny>| -> PyResult<bool> {
-        let module = kind.cast::<PyType>()?.module()?;
-        Ok(module.to_str()?.split('.').next() == Some("torch"))
+    // A type may say anything of its module.
+    let is_torch = |kind: &Bound<'_, PyAny>| {
+        let module = kind.getattr("__module__");
+        let name = module.and_then(|module| module.extract::<String>());
+        name.is_ok_and(|name| name.split('.').next() == Some("torch"))
     };
-    let mro = object.get_type().mro();
-    for kind in mro.iter() {
-        if is_torch(&kind)? {
-            return Ok(object.getattr("dtype")?.str()?.eq("torch.bfloat16"));
-        }
+    if !object.get_type().mro().iter().any(|kind| is_torch(&kind)) {
+        return Ok(false);
     }
-    Ok(false)
+    match object.getattr_opt("dtype")? {
+        Some(dtype) => Ok(dtype.str()?.eq("torch.bfloat16")),
+        None => Ok(false),
+    }
 }
 
 /// The same memory as an array of the type of `ml_dtypes`.

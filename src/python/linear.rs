@@ -4,7 +4,7 @@ use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::array::{Companion, Scalar, Scores, with_dtype};
+use super::array::{Companion, Scalar, Scores, quietly, with_dtype};
 use super::errors::axis_error;
 use crate::error::Error;
 use crate::lanes::check_shape;
@@ -60,15 +60,17 @@ fn product<'py, T: Scalar>(
     let options = PyDict::new(py);
     options.set_item("dtype", "float64")?;
     let factors = (flat, weight.getattr("T")?);
-    let result = numpy.call_method("matmul", factors, Some(&options))?;
-    if let Some(bias) = bias {
+    let result = quietly(py, || {
+        let result = numpy.call_method("matmul", factors, Some(&options))?;
+        if let Some(bias) = bias {
+            let options = PyDict::new(py);
+            options.set_item("out", &result)?;
+            numpy.call_method("add", (&result, bias), Some(&options))?;
+        }
         let options = PyDict::new(py);
-        options.set_item("out", &result)?;
-        numpy.call_method("add", (&result, bias), Some(&options))?;
-    }
-    let options = PyDict::new(py);
-    options.set_item("copy", false)?;
-    let result = result.call_method("astype", (x.dtype(),), Some(&options))?;
+        options.set_item("copy", false)?;
+        result.call_method("astype", (x.dtype(),), Some(&options))
+    })?;
     expected.pop();
     expected.push(outputs);
     result.call_method1("reshape", (expected,))
