@@ -125,6 +125,11 @@ def rivals(options: Options) -> tuple[list[str], list[Source]]:
     return found, forms
 
 
+# How far answers may lie apart, as a share of the largest number; in half precision others round
+# after every step.
+TOLERANCE, HALF_TOLERANCE = 1e-3, 2e-2
+
+
 def answer(call: Call) -> list[np.ndarray[Any, Any]]:
     """Give what a contender computes, copied: the next one may write over it."""
     result = call()
@@ -145,6 +150,9 @@ def check_agreement(name: str, calls: dict[str, Call], tolerance: float) -> None
         if label.split()[0] not in PEERS:
             continue
         for ours, theirs in zip(expected, answer(call), strict=True):
+            # torch's mean over rows in float16 is infinite where their sum is.
+            if np.isinf(theirs).all() and np.isfinite(ours).all() and tolerance == HALF_TOLERANCE:
+                continue
             scale = np.abs(ours).max()
             if not np.allclose(theirs, ours, rtol=0, atol=tolerance * scale):
                 message = f"{name}: {label} and {OURS} give different results"
@@ -163,8 +171,7 @@ def measure(options: Options, cases: Sequence[report.Case], sources: Sequence[So
                 calls = {OURS: contenders.LOGITKIT[case.operation](data)}
                 for source in sources:
                     calls |= source(case.operation, data)
-                # In half precision others round after every step.
-                tolerance = 2e-2 if data.is_half else 1e-3
+                tolerance = HALF_TOLERANCE if data.is_half else TOLERANCE
                 check_agreement(case.name, calls, tolerance)
                 shown = partial(progress, case.name, options.rounds)
                 others = machine.Bystanders()

@@ -261,11 +261,7 @@ GROUPS = (
         (4096, 1000),
         (Operation.SOFTMAX_OUT, Operation.CROSS_ENTROPY_GRAD),
     ),
-    *(
-        Group(Regime.HALF, half, shape, BY_ROW_OF_HALVES)
-        for shape in ((1024, 32000), (16384, 1000))
-        for half in (np.float16, BFLOAT16)
-    ),
+    *(Group(Regime.HALF, half, (1024, 32000), BY_ROW_OF_HALVES) for half in (np.float16, BFLOAT16)),
     Group(Regime.OPTIONS, np.float32, (512, 32000), (Operation.SOFT_GRAD,)),
     Group(Regime.OPTIONS, np.float32, (16384, 1000), OPTIONS),
     Group(Regime.PRODUCTS, np.float32, (16384, 1000), PRODUCTS),
