@@ -126,7 +126,9 @@ def measure_all(dtype: Float, *, large: bool = False) -> Report:
 def measure_half(half: Any, *, large: bool = False) -> Report:  # noqa: ANN401
     """Measure a type of half precision: every number of it, and the rows of float32 in it."""
     every = np.arange(1 << 16).astype(np.uint16).view(half)
-    report = measure_elements(every[np.isfinite(every)])
+    with np.errstate(invalid="ignore"):
+        finite = np.isfinite(every)
+    report = measure_elements(every[finite])
     for family in inputs.FAMILIES:
         for batch in inputs.batches(family, np.float32, large=large):
             with np.errstate(over="ignore", under="ignore"):

@@ -66,6 +66,8 @@ _Out16 = TypeVar("_Out16", bound=NDArray[np.float16], default=NDArray[np.float16
 _Out32 = TypeVar("_Out32", bound=NDArray[np.float32], default=NDArray[np.float32])
 _Out64 = TypeVar("_Out64", bound=NDArray[np.float64], default=NDArray[np.float64])
 
+_Mask: TypeAlias = _Nested[bool | _SupportsArray[np.bool_]]
+
 # One axis, several, or all of them.
 _Axes: TypeAlias = SupportsIndex | tuple[SupportsIndex, ...] | None
 
@@ -76,45 +78,45 @@ __version__: str
 
 @overload
 def softmax(
-    x: _Float64Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out64 | None = None,
+    x: _Float64Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out64 | None = None,
 ) -> _Out64: ...
 @overload
 def softmax(
-    x: _Float32Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out32 | None = None,
+    x: _Float32Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out32 | None = None,
 ) -> _Out32: ...
 @overload
 def softmax(
-    x: _Float16Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out16 | None = None,
+    x: _Float16Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out16 | None = None,
 ) -> _Out16: ...
 
 @overload
 def log_softmax(
-    x: _Float64Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out64 | None = None,
+    x: _Float64Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out64 | None = None,
 ) -> _Out64: ...
 @overload
 def log_softmax(
-    x: _Float32Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out32 | None = None,
+    x: _Float32Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out32 | None = None,
 ) -> _Out32: ...
 @overload
 def log_softmax(
-    x: _Float16Like, axis: _Axes = -1, *, where: ArrayLike | None = None, out: _Out16 | None = None,
+    x: _Float16Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out16 | None = None,
 ) -> _Out16: ...
 
 @overload
 def logsumexp(
-    x: _Float64Like, axis: _Axes = -1, *, where: ArrayLike | None = None, keepdims: Literal[True],
+    x: _Float64Like, axis: _Axes = -1, *, where: _Mask | None = None, keepdims: Literal[True],
 ) -> NDArray[np.float64]: ...
 @overload
 def logsumexp(
-    x: _Float64Like, axis: _Axes = -1, *, where: ArrayLike | None = None, keepdims: bool = False,
+    x: _Float64Like, axis: _Axes = -1, *, where: _Mask | None = None, keepdims: bool = False,
 ) -> NDArray[np.float64] | np.float64: ...
 @overload
 def logsumexp(
-    x: _SingleLike, axis: _Axes = -1, *, where: ArrayLike | None = None, keepdims: Literal[True],
+    x: _SingleLike, axis: _Axes = -1, *, where: _Mask | None = None, keepdims: Literal[True],
 ) -> NDArray[np.float32]: ...
 @overload
 def logsumexp(
-    x: _SingleLike, axis: _Axes = -1, *, where: ArrayLike | None = None, keepdims: bool = False,
+    x: _SingleLike, axis: _Axes = -1, *, where: _Mask | None = None, keepdims: bool = False,
 ) -> NDArray[np.float32] | np.float32: ...
 
 @overload

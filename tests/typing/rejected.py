@@ -63,6 +63,8 @@ def axes(single: NDArray[np.float32], mask: NDArray[np.bool_]) -> None:
     logitkit.logsumexp(single, axis="rows")  # type: ignore[call-overload]
     logitkit.sigmoid(single, axis=0)  # type: ignore[call-overload]
     logitkit.softmax_vjp(single, single, where=mask)  # type: ignore[call-overload]
+    logitkit.softmax(single, where=single)  # type: ignore[arg-type]
+    logitkit.logsumexp(single, where=1)  # type: ignore[call-overload]
 
 
 def keyword_only(single: NDArray[np.float32]) -> None:
