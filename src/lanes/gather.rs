@@ -103,8 +103,8 @@ unsafe fn gather_run<S: Simd, T: Float>(
     }
 }
 
-/// Copies a buffer to a row from an index on, as what the row's elements are. What is left out is
-/// replaced in the buffer, too.
+/// Copies a buffer to a row from an index on, as what the row's elements are. The buffer may be
+/// changed.
 ///
 /// # Safety
 /// The row holds so many elements, and is writable by this thread alone.
