@@ -124,8 +124,7 @@ fn soft_array<'py, T: Scalar>(
         Kind::Float16 => return soft::<f16, T>(array, output, "float16"),
         Kind::Bfloat16 => return soft::<bf16, T>(array, output, "bfloat16"),
         Kind::Float32 => return soft::<f32, T>(array, output, "float32"),
-        Kind::Float64 => return soft::<f64, T>(array, output, "float64"),
-        Kind::Whole | Kind::Unknown => {}
+        Kind::Float64 | Kind::Whole | Kind::Unknown => {}
     }
     match (array.dtype().kind(), array.dtype().itemsize()) {
         (b'i', 1) => soft::<i8, T>(array, output, "int8"),
