@@ -201,7 +201,7 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
 
     #[inline(always)]
     fn loss<S: Simd>(&self, simd: S, target: &mut RowTarget<'_>, row: &[T]) -> Wide {
-        let normalizer = Normalizer::of(simd, row);
+        let normalizer = Normalizer::of(simd, row, None);
         let reference = reference(&target.all, row, || normalizer.max);
         let sums = distances(simd, &mut target.all, row, reference);
         let class = target.class.map(|(class, a)| (a, row[class]));

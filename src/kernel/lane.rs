@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use fearless_simd::{Simd, SimdBase};
 
 use crate::float::Float;
-use crate::simd::reduce::{ahead, partial, prefetch};
+use crate::simd::reduce::{FETCHED, ahead, partial, prefetch};
 use crate::simd::{has_fused_mul_add, has_wide_registers};
 
 /// `K` input rows and an output row, of equal length.
@@ -18,6 +18,7 @@ pub(crate) struct Lane<'a, T, const K: usize> {
     inputs: [*const T; K],
     output: *mut T,
     len: usize,
+    copied: Option<[Option<Fetch>; 2]>,
     memory: PhantomData<&'a mut T>,
 }
 
@@ -49,17 +50,64 @@ pub(crate) trait RowMap<S: Simd, T: Float> {
     ) -> [T::Vector<S>; N];
 }
 
-/// Calls a function for a row, for what it keeps. Elements so far ahead are fetched meanwhile.
+/// Memory to fetch into the cache while a row is walked.
+#[derive(Clone, Copy)]
+pub(crate) struct Fetch {
+    start: *const u8,
+    /// How many bits less than the row's its places have.
+    shift: u32,
+}
+
+impl Fetch {
+    /// As many bytes as the row has.
+    #[inline(always)]
+    pub(crate) fn all<T>(start: *const T) -> Self {
+        Self {
+            start: start.cast(),
+            shift: 0,
+        }
+    }
+
+    /// Half as many.
+    #[inline(always)]
+    pub(crate) fn half<T>(start: *const T) -> Self {
+        Self {
+            start: start.cast(),
+            shift: 1,
+        }
+    }
+
+    /// What is to be fetched from an element of the row on.
+    #[inline(always)]
+    pub(crate) fn from<T>(self, element: usize) -> Self {
+        let start = self
+            .start
+            .wrapping_add((element * size_of::<T>()) >> self.shift);
+        Self { start, ..self }
+    }
+
+    /// Fetches what belongs to neighbouring vectors of a cache line each.
+    #[inline(always)]
+    fn vectors<T: Float>(self, first: usize, count: usize) {
+        let start = self.from::<T>(first).start;
+        let step = (T::LANES * size_of::<T>()) >> self.shift;
+        for vector in 0..count {
+            prefetch(start.wrapping_add(vector * step));
+        }
+    }
+}
+
+/// Calls a function for a row, for what it keeps.
 #[inline(always)]
 pub(crate) fn read_row<S: Simd, T: Float>(
     simd: S,
     row: &[T],
-    ahead: usize,
+    fetch: Option<Fetch>,
     function: &mut impl RowMap<S, T>,
 ) {
     let (from, to) = (row.as_ptr(), std::ptr::null_mut());
     // SAFETY: the slice is readable, and nothing is written.
-    unsafe { walk::<S, T, false>(simd, from, to, row.len(), ahead, function) }
+    unsafe { walk::<S, T, false>(simd, from, to, row.len(), fetch, function) }
 }
 
 /// Calls a function for the vectors of a row, and writes its results if they are wanted.
@@ -75,7 +123,7 @@ unsafe fn walk<S: Simd, T: Float, const WRITE: bool>(
     from: *const T,
     to: *mut T,
     len: usize,
-    ahead: usize,
+    fetch: Option<Fetch>,
     function: &mut impl RowMap<S, T>,
 ) {
     if len < T::LANES {
@@ -99,15 +147,15 @@ unsafe fn walk<S: Simd, T: Float, const WRITE: bool>(
     // Where one vector is many registers, several would only take long to compile.
     if has_wide_registers(simd) {
         // SAFETY: promised by the caller.
-        unsafe { walk_groups::<S, T, WRITE, 4>(simd, from, to, len, ahead, &mut start, function) };
+        unsafe { walk_groups::<S, T, WRITE, 4>(simd, from, to, len, fetch, &mut start, function) };
     } else if has_fused_mul_add(simd) {
         // SAFETY: as above.
-        unsafe { walk_groups::<S, T, WRITE, 3>(simd, from, to, len, ahead, &mut start, function) };
+        unsafe { walk_groups::<S, T, WRITE, 3>(simd, from, to, len, fetch, &mut start, function) };
         // SAFETY: as above.
-        unsafe { walk_groups::<S, T, WRITE, 2>(simd, from, to, len, ahead, &mut start, function) };
+        unsafe { walk_groups::<S, T, WRITE, 2>(simd, from, to, len, fetch, &mut start, function) };
     }
     // SAFETY: as above.
-    unsafe { walk_groups::<S, T, WRITE, 1>(simd, from, to, len, ahead, &mut start, function) };
+    unsafe { walk_groups::<S, T, WRITE, 1>(simd, from, to, len, fetch, &mut start, function) };
     if let Some(vector) = result
         && WRITE
     {
@@ -126,7 +174,7 @@ unsafe fn walk_groups<S: Simd, T: Float, const WRITE: bool, const N: usize>(
     from: *const T,
     to: *mut T,
     len: usize,
-    ahead: usize,
+    fetch: Option<Fetch>,
     start: &mut usize,
     function: &mut impl RowMap<S, T>,
 ) {
@@ -137,9 +185,9 @@ unsafe fn walk_groups<S: Simd, T: Float, const WRITE: bool, const N: usize>(
             let elements =
                 unsafe { std::slice::from_raw_parts(from.add(*start + i * T::LANES), T::LANES) };
             *vector = T::Vector::<S>::from_slice(simd, elements);
-            if ahead != 0 {
-                prefetch(elements.as_ptr().wrapping_add(ahead));
-            }
+        }
+        if let Some(fetch) = fetch {
+            fetch.vectors::<T>(*start, N);
         }
         let results = function.map(vectors, None);
         if WRITE {
@@ -183,17 +231,51 @@ unsafe fn walk_short<S: Simd, T: Float, F: RowMap<S, T>, const WRITE: bool>(
 }
 
 impl<T: Float, const K: usize> Lane<'_, T, K> {
-    /// Writes a function of the first input. Elements so far ahead are fetched meanwhile.
+    /// The same for a copy, with what to fetch in place of what lies behind its input and output.
+    #[inline(always)]
+    pub(crate) fn of_copy(self, fetch: [Option<Fetch>; 2]) -> Self {
+        let copied = Some(fetch);
+        Self { copied, ..self }
+    }
+
+    /// What to fetch in place of what lies behind the input, if that is a copy.
+    #[inline(always)]
+    pub(crate) fn copied(&self) -> Option<Fetch> {
+        self.copied.and_then(|[input, _]| input)
+    }
+
+    /// What to fetch while the input is worked on: the row behind it, unless the two would crowd
+    /// each other out of the cache.
+    #[inline(always)]
+    pub(crate) fn beside_input(&self) -> Option<Fetch> {
+        match self.copied {
+            Some([input, _]) => input,
+            None => {
+                (self.len <= FETCHED).then(|| Fetch::all(self.inputs[0].wrapping_add(self.len)))
+            }
+        }
+    }
+
+    /// The same for the output.
+    #[inline(always)]
+    pub(crate) fn beside_output(&self) -> Option<Fetch> {
+        match self.copied {
+            Some([_, output]) => output,
+            None => (self.len <= FETCHED).then(|| Fetch::all(self.output.wrapping_add(self.len))),
+        }
+    }
+
+    /// Writes a function of the first input.
     #[inline(always)]
     pub(crate) fn write_row<S: Simd>(
         &mut self,
         simd: S,
-        ahead: usize,
+        fetch: Option<Fetch>,
         function: &mut impl RowMap<S, T>,
     ) {
         let (from, to) = (self.inputs[0], self.output);
         // SAFETY: `new` promises `len` elements to read and to write; `self` is borrowed mutably.
-        unsafe { walk::<S, T, true>(simd, from, to, self.len, ahead, function) }
+        unsafe { walk::<S, T, true>(simd, from, to, self.len, fetch, function) }
     }
 
     /// Replaces the output by a function of it.
@@ -201,12 +283,12 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
     pub(crate) fn rewrite_row<S: Simd>(
         &mut self,
         simd: S,
-        ahead: usize,
+        fetch: Option<Fetch>,
         function: &mut impl RowMap<S, T>,
     ) {
         let (from, to) = (self.output.cast_const(), self.output);
         // SAFETY: as above.
-        unsafe { walk::<S, T, true>(simd, from, to, self.len, ahead, function) }
+        unsafe { walk::<S, T, true>(simd, from, to, self.len, fetch, function) }
     }
 
     /// # Safety
@@ -218,6 +300,7 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
             inputs,
             output,
             len,
+            copied: None,
             memory: PhantomData,
         }
     }

@@ -7,13 +7,13 @@
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
-use super::lane::{Lane, MaskOf, RowMap, read_row};
+use super::lane::{Fetch, Lane, MaskOf, RowMap, read_row};
 use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::math::{
     ScaledExp, ShiftedExp, exp_reduced_by, exp_wide, log1p, log1p_wide, reduce_wide,
 };
-use crate::simd::reduce::{FETCHED, TermSum, ahead, max, partial};
+use crate::simd::reduce::{FETCHED, TermSum, max, partial};
 use crate::wide::Wide;
 
 /// The normaliser of one row.
@@ -28,18 +28,24 @@ pub(crate) struct Normalizer<T> {
 }
 
 impl<T: Float> Normalizer<T> {
-    /// Error of `T` below 1 ulp of `T`'s format, of `log1p(T)` likewise.
+    /// Error of `T` below 1 ulp of `T`'s format, of `log1p(T)` likewise. Nothing given
+    /// to fetch is what lies behind.
     #[inline(never)]
-    pub(crate) fn of<S: Simd>(simd: S, row: &[T]) -> Self {
+    pub(crate) fn of<S: Simd>(simd: S, row: &[T], fetch: Option<Fetch>) -> Self {
         simd.vectorize(
             #[inline(always)]
             || {
                 let summed = if row.len() > FETCHED {
-                    Start::and_sum_of_blocks(simd, row)
+                    Start::and_sum_of_blocks(simd, row, fetch)
                 } else {
                     Start::of(simd, row).map(
                         #[inline(always)]
-                        |start| (start, start.sum(simd, row, ahead(row.len()))),
+                        |start| {
+                            (
+                                start,
+                                start.sum(simd, row, Some(fetch.unwrap_or(behind(row)))),
+                            )
+                        },
                     )
                 };
                 let normalizer = summed.and_then(
@@ -111,7 +117,7 @@ impl<T: Float> Normalizer<T> {
         let shift = Wide::new(rest) + self.log_others - log_factor;
         simd.vectorize(
             #[inline(always)]
-            || lane.write_row(simd, 0, &mut ShiftedExp::new(offset, shift)),
+            || lane.write_row(simd, None, &mut ShiftedExp::new(offset, shift)),
         );
     }
 }
@@ -206,9 +212,13 @@ impl<T: Float> Start<T> {
     /// for its maximum to the sum of its terms, while the next one is fetched. `None` without a
     /// finite maximum.
     #[inline(always)]
-    fn and_sum_of_blocks<S: Simd>(simd: S, row: &[T]) -> Option<(Self, Wide)> {
+    fn and_sum_of_blocks<S: Simd>(
+        simd: S,
+        row: &[T],
+        fetch: Option<Fetch>,
+    ) -> Option<(Self, Wide)> {
         let mut found: Option<(Self, Wide)> = None;
-        for block in row.chunks(BLOCK) {
+        for (number, block) in row.chunks(BLOCK).enumerate() {
             let max = max(simd, block);
             if max == -T::INFINITY && block.iter().all(|x| *x == max) {
                 continue;
@@ -224,7 +234,9 @@ impl<T: Float> Start<T> {
                 }
                 None => (Self::at(simd, max), Wide::ZERO),
             };
-            found = Some((start, sum + start.sum(simd, block, BLOCK)));
+            let fetch = fetch.map(|fetch| fetch.from::<T>(number * BLOCK));
+            let sum_of_block = start.sum(simd, block, Some(fetch.unwrap_or(behind(block))));
+            found = Some((start, sum + sum_of_block));
         }
         found
     }
@@ -248,9 +260,9 @@ impl<T: Float> Start<T> {
     /// The sum of the terms of a row, or of a part of it, the maximum's among them; NaN if there
     /// is a NaN.
     #[inline(always)]
-    pub(crate) fn sum<S: Simd>(&self, simd: S, row: &[T], ahead: usize) -> Wide {
+    pub(crate) fn sum<S: Simd>(&self, simd: S, row: &[T], fetch: Option<Fetch>) -> Wide {
         let mut terms = Terms::new(simd, self);
-        read_row(simd, row, ahead, &mut terms);
+        read_row(simd, row, fetch, &mut terms);
         terms.sum.total::<T>()
     }
 
@@ -317,6 +329,12 @@ impl<T: Float> Start<T> {
     }
 }
 
+/// What lies behind elements: the next row or block.
+#[inline(always)]
+fn behind<T>(elements: &[T]) -> Fetch {
+    Fetch::all(elements.as_ptr_range().end)
+}
+
 /// Elements of a row that is read once which are worked on at a time: they stay in the first cache.
 const BLOCK: usize = 1 << 12;
 
@@ -371,8 +389,7 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
             let factor = ratio::<T>(Wide::new(1.0), kept.total());
             // Rounding could give the top class more than 1.
             let mut multiple = Multiple::new(factor, T::ONE);
-            let ahead = ahead(lane.output().len());
-            lane.rewrite_row(simd, ahead, &mut multiple);
+            lane.rewrite_row(simd, lane.beside_output(), &mut multiple);
         },
     );
 }
@@ -393,8 +410,7 @@ impl<T: Float> KeptTerms<T> {
     pub(crate) fn of<S: Simd>(simd: S, lane: &mut Lane<'_, T, 1>) -> Option<Self> {
         let start = Start::of(simd, lane.input())?;
         let mut terms = Terms::new(simd, &start);
-        let ahead = ahead(lane.input().len());
-        lane.write_row(simd, ahead, &mut terms);
+        lane.write_row(simd, lane.beside_input(), &mut terms);
         let sum = terms.sum.total::<T>();
         let others = start.others(sum, || start.sum_of_kept_others(simd, lane.output()))?;
         let top = start.unit.scaled(T::FORMAT.sum_lift_factor);
@@ -433,8 +449,7 @@ impl<T: Float> KeptTerms<T> {
         let factor = ratio::<T>(factor, self.total());
         if is_ordinary::<T>(factor) {
             let mut multiple = Multiple::new(factor, T::INFINITY);
-            let ahead = ahead(lane.output().len());
-            lane.rewrite_row(simd, ahead, &mut multiple);
+            lane.rewrite_row(simd, lane.beside_output(), &mut multiple);
         } else {
             self.start.write_rare_multiple(simd, factor, lane);
         }
@@ -500,7 +515,7 @@ impl<T: Float> Start<T> {
                     back: T::from_f64(back),
                     least: self.least_term(simd),
                 };
-                lane.rewrite_row(simd, 0, &mut multiple);
+                lane.rewrite_row(simd, None, &mut multiple);
             },
         );
     }

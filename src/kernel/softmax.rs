@@ -109,7 +109,7 @@ impl<T: Float> RowKernel<T, 1> for LogSoftmax {
         _scratch: &mut Vec<f64>,
         (): &mut (),
     ) {
-        let normalizer = Normalizer::of(simd, lane.input());
+        let normalizer = Normalizer::of(simd, lane.input(), lane.copied());
         self.piece(simd, &normalizer, 0, lane);
     }
 }
@@ -139,7 +139,7 @@ impl<T: Float> PieceKernel<T> for LogSoftmax {
     ) {
         if row.is_finite() {
             let mut difference = Difference::<T>::from(row.log_sum_exp());
-            lane.write_row(simd, 0, &mut difference);
+            lane.write_row(simd, None, &mut difference);
         } else {
             lane.output().fill(T::NAN);
         }
@@ -179,7 +179,7 @@ impl<T: Float> RowKernel<T, 1> for LogSumExp {
         _scratch: &mut Vec<f64>,
         total: &mut Vec<T>,
     ) {
-        let normalizer = Normalizer::of(simd, lane.input());
+        let normalizer = Normalizer::of(simd, lane.input(), lane.copied());
         self.start(simd, 0, &normalizer, |_| T::ZERO, total);
     }
 }

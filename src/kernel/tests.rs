@@ -105,11 +105,11 @@ macro_rules! mixes {
                     Action::Write4 => lane.write::<4, S>(simd, &mut mix),
                     Action::Read => lane.read(simd, &mut mix),
                     Action::Copy => lane.copy_input(),
-                    Action::ReadRow => read_row(simd, lane.input(), 0, &mut mix),
-                    Action::WriteRow => lane.write_row(simd, 0, &mut mix),
+                    Action::ReadRow => read_row(simd, lane.input(), None, &mut mix),
+                    Action::WriteRow => lane.write_row(simd, None, &mut mix),
                     Action::CopyAndRewriteRow => {
                         lane.copy_input();
-                        lane.rewrite_row(simd, 0, &mut mix);
+                        lane.rewrite_row(simd, None, &mut mix);
                     }
                 }
                 mix

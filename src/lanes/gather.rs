@@ -103,6 +103,20 @@ unsafe fn gather_run<S: Simd, T: Float>(
     }
 }
 
+/// The mask of rows whose results are NaN.
+///
+/// What is left out of any other row has its result from the kernel: it read a logit of `-inf`.
+#[inline(always)]
+fn mask_of_nan<'s, T: Float>(
+    rows: &'s Rows<'_, T>,
+    results: impl Iterator<Item = T>,
+) -> Option<&'s Mask<'s, T>> {
+    let mask = rows.mask()?;
+    // Rows are all NaN or hold none. Without a branch the compiler makes vectors of it.
+    let has_nan = results.fold(false, |any, result| any | result.to_f64().is_nan());
+    has_nan.then_some(mask)
+}
+
 /// Copies a buffer to a row from an index on, as what the row's elements are. The buffer may be
 /// changed.
 ///
@@ -119,13 +133,14 @@ pub(super) unsafe fn scatter<S: Simd, T: Float>(
     simd.vectorize(
         #[inline(always)]
         || {
+            let mask = mask_of_nan(rows, buffer.first().copied().into_iter());
             let mut done = 0;
             while done < buffer.len() {
                 let (stride, count) = rows.run_from(start + done);
                 let end = done + count.min(buffer.len() - done).min(MASKED);
                 let first = rows.place(row, start + done).cast_mut();
                 let run = &mut buffer[done..end];
-                match rows.mask() {
+                match mask {
                     Some(mask) if stride == 1 && rows.encoding() == Encoding::Own => {
                         // SAFETY: promised by the caller; this run lies one behind the other.
                         let to = unsafe { std::slice::from_raw_parts_mut(first, run.len()) };
@@ -238,6 +253,24 @@ fn each_copied<T: Float>(elements: &mut [T], mut function: impl FnMut(&[T], &mut
     }
 }
 
+/// Replaces the results of a row that are left out, if they are not right as the kernel wrote them.
+///
+/// # Safety
+/// The results lie one behind the other and are writable by this thread alone.
+#[inline(never)]
+pub(super) unsafe fn fill_left_out<S: Simd, T: Float>(simd: S, rows: &Rows<'_, T>, row: usize) {
+    assert!(row < rows.count() && rows.take_slices());
+    // SAFETY: promised by the caller; a row has so many elements.
+    let results =
+        unsafe { std::slice::from_raw_parts_mut(rows.pointer(row).cast_mut(), rows.len_of(row)) };
+    if let Some(mask) = mask_of_nan(rows, results.first().copied().into_iter()) {
+        simd.vectorize(
+            #[inline(always)]
+            || leave_out(mask, row, 0, results),
+        );
+    }
+}
+
 /// Copies rows that lie one behind the other into a buffer that holds them all.
 #[inline(never)]
 pub(super) fn gather_rows<S: Simd, T: Float>(
@@ -285,7 +318,7 @@ pub(super) unsafe fn scatter_rows<S: Simd, T: Float>(
     let start = to.pointer(rows.start).cast_mut();
     simd.vectorize(
         #[inline(always)]
-        || match to.mask() {
+        || match mask_of_nan(to, buffer.iter().copied().step_by(to.len())) {
             Some(mask) if to.encoding() == Encoding::Own => {
                 // SAFETY: so many elements lie one behind the other, and the caller promises the
                 // rest.
@@ -357,7 +390,7 @@ pub(super) unsafe fn scatter_class<S: Simd, T: Float>(
     simd.vectorize(
         #[inline(always)]
         || {
-            match to.mask() {
+            match mask_of_nan(to, buffer.iter().copied()) {
                 Some(mask) if to.encoding() == Encoding::Own && buffer.len() <= COLLECTED => {
                     // SAFETY: promised by the caller.
                     let places = unsafe { std::slice::from_raw_parts_mut(start, buffer.len()) };

@@ -2,6 +2,8 @@
 //! kernel) into calls of the kernel, row by row or tile by tile.
 
 mod gather;
+#[cfg(test)]
+mod gather_tests;
 mod numbers;
 mod pieces;
 pub(crate) mod rows;

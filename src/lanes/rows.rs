@@ -33,7 +33,10 @@ pub(crate) struct Rows<'a, T> {
 /// Stands for the stride of rows that have none.
 pub(super) const NESTED: isize = isize::MIN;
 
-/// Elements to leave out: they read as another number, and that number is written in their place.
+/// Elements to leave out: they read as another number, and one stands in their place in the results.
+///
+/// Logits are read as `-inf`, which has the result of what is left out, unless the whole row is NaN:
+/// only there must results be replaced.
 #[derive(Clone, Debug)]
 pub(crate) struct Mask<'a, T> {
     /// 0 for the elements to leave out; rows as those of the elements.
@@ -50,7 +53,7 @@ unsafe impl<T: Sync + Send> Sync for Rows<'_, T> {}
 
 impl<'a, T> Rows<'a, T> {
     /// The rows with some elements left out.
-    #[cfg(feature = "python")]
+    #[cfg(any(test, feature = "python"))]
     pub(crate) fn masked(self, kept: Rows<'a, u8>, fill: T) -> Self {
         assert!(kept.count() == self.count() && kept.len == self.len && self.blocks == 1);
         Self {
@@ -112,7 +115,13 @@ impl<'a, T> Rows<'a, T> {
     /// Whether a row is a slice: its elements are plain and lie one behind the other.
     #[inline(always)]
     pub(crate) fn are_slices(&self) -> bool {
-        self.are_plain() && (self.stride == 1 || self.len <= 1)
+        self.mask.is_none() && self.take_slices()
+    }
+
+    /// Whether the results of a row are written where they belong, those that are left out besides.
+    #[inline(always)]
+    pub(crate) fn take_slices(&self) -> bool {
+        self.encoding == Encoding::Own && (self.stride == 1 || self.len <= 1)
     }
 
     /// The length of one row.

@@ -5,14 +5,14 @@
 
 use fearless_simd::Simd;
 
-use super::gather::{gather, scatter};
+use super::gather::{fill_left_out, gather, scatter};
 use super::rows::Rows;
 use super::team;
 use super::view::{View, ViewMut, blocks};
 use crate::error::{Error, Result};
-use crate::float::Float;
+use crate::float::{Encoding, Float};
 use crate::kernel::RowKernel;
-use crate::kernel::lane::Lane;
+use crate::kernel::lane::{Fetch, Lane};
 use crate::simd::level::Instructions;
 use crate::simd::{Task, dispatch, level};
 
@@ -263,6 +263,22 @@ struct Grain<'a, 'b, T, Kernel, const K: usize> {
     scratch: &'a mut Scratch<T>,
 }
 
+impl<T, Kernel, const K: usize> Grain<'_, '_, T, Kernel, K> {
+    /// What to fetch while a copied row is worked on: the next one, and where this one goes.
+    fn beside(&self, row: usize) -> [Option<Fetch>; 2] {
+        let fetch = |rows: &Rows<'_, T>, row| {
+            let start = rows.pointer(row);
+            match rows.encoding() {
+                _ if !rows.are_runs() => None,
+                Encoding::Own => Some(Fetch::all(start)),
+                _ => Some(Fetch::half(start)),
+            }
+        };
+        let output = self.output.and_then(|output| fetch(output, row));
+        [fetch(&self.inputs[0], row + 1), output]
+    }
+}
+
 impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T, Kernel, K> {
     type Output = Kernel::Total;
 
@@ -276,7 +292,7 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
                 buffer.resize(self.inputs[0].len(), T::ZERO);
             }
         }
-        for row in self.rows {
+        for row in self.rows.clone() {
             let len = self.inputs[0].len_of(row);
             let mut buffers = self.scratch.rows.iter_mut();
             let inputs = self.inputs.each_ref().map(|input| {
@@ -291,7 +307,7 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
             });
             let mut scatter_from = None;
             let output = match self.output {
-                Some(output) if !output.are_slices() => {
+                Some(output) if !output.take_slices() => {
                     let copy = (!self.inputs[0].are_slices()).then_some(inputs[0].cast_mut());
                     // In the place of an input's copy it takes no more of the cache.
                     let start = copy.unwrap_or_else(|| {
@@ -309,8 +325,18 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
             // element for element, as does the copy of the first input, and no other grain holds
             // this row.
             let mut lane = unsafe { Lane::new(inputs, output, len) };
+            if !self.inputs[0].are_slices() {
+                lane = lane.of_copy(self.beside(row));
+            }
             self.kernel
                 .row(simd, row, &mut lane, &mut self.scratch.kernel, &mut total);
+            if let Some(output) = self.output
+                && output.mask().is_some()
+                && output.take_slices()
+            {
+                // SAFETY: this grain alone writes the row, whose lane is done.
+                unsafe { fill_left_out(simd, output, row) };
+            }
             if let (Some(from), Some(output)) = (scatter_from, self.output) {
                 // SAFETY: the buffer holds `len` elements that the kernel has written.
                 let from = unsafe { std::slice::from_raw_parts_mut(from, len) };

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use fearless_simd::Simd;
 
-use super::gather::{gather_class, gather_rows, scatter_class, scatter_rows};
+use super::gather::{gather, gather_class, gather_rows, scatter, scatter_class, scatter_rows};
 use super::pieces::{are_long, run_pieces};
 use super::rows::Rows;
 use super::run::{GRAIN, Scratch, aligned, run, run_grains};
@@ -348,6 +348,14 @@ fn load<S: Simd, T: Float>(
                 }
             }
         }
+        Layout::Scattered if from.stride() == 1 => {
+            for (tile, rows) in tiles.chunks_exact_mut(elements).zip(by_tile(rows)) {
+                for (row, to) in rows.zip(spare.chunks_exact_mut(from.len())) {
+                    gather(simd, from, row, 0, to);
+                }
+                to_columns(simd, spare, tile);
+            }
+        }
         Layout::Scattered => {
             for (tile, rows) in tiles.chunks_exact_mut(elements).zip(by_tile(rows)) {
                 for (lane, row) in rows.enumerate() {
@@ -415,6 +423,15 @@ unsafe fn store<S: Simd, T: Float>(
                 for (part, tile) in class.chunks_mut(ROWS).zip(tiles.chunks_exact(elements)) {
                     prefetch_class(part.as_ptr().wrapping_offset(to.stride()));
                     copy(&tile[number * ROWS..][..part.len()], part);
+                }
+            }
+        }
+        Layout::Scattered if to.stride() == 1 => {
+            for (tile, rows) in tiles.chunks_exact(elements).zip(by_tile(rows)) {
+                to_rows(simd, tile, spare);
+                for (row, from) in rows.zip(spare.chunks_exact_mut(to.len())) {
+                    // SAFETY: the caller promises that the row is writable.
+                    unsafe { scatter(simd, from, to, row, 0) };
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use smallvec::SmallVec;
 
-#[cfg(feature = "python")]
+#[cfg(any(test, feature = "python"))]
 use super::rows::NESTED;
 use super::rows::{Rows, collapse};
 use crate::error::{Error, Result};
@@ -162,7 +162,7 @@ impl<'a, T> View<'a, T> {
 
     /// The rows over several axes, or none: the elements of a row are in the order of the axes as
     /// they are given.
-    #[cfg(feature = "python")]
+    #[cfg(any(test, feature = "python"))]
     pub(crate) fn rows_over(&self, axes: &[usize]) -> Rows<'a, T> {
         let dimension = |d: usize| (self.shape[d], self.strides[d]);
         let outer = (0..self.dimensions()).filter(|d| !axes.contains(d));
