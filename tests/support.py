@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+import ml_dtypes
 import numpy as np
 import pytest
 from numpy.typing import DTypeLike, NDArray
@@ -20,6 +21,7 @@ from tests.reference import Loss, Total
 Array = NDArray[Any]
 Float = type[np.floating[Any]]
 FLOATS: tuple[Float, ...] = (np.float32, np.float64)
+HALVES: tuple[Any, ...] = (np.float16, ml_dtypes.bfloat16)
 INTEGERS = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 Reduction = Literal["none", "sum", "mean"]
 REDUCTIONS: tuple[Reduction, ...] = ("none", "sum", "mean")

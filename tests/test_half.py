@@ -19,9 +19,8 @@ from tests import reference
 from tests.layouts import arrange
 from tests.memory import peak
 from tests.operations import OPERATIONS, Operation, results
-from tests.support import Array, along, expected_binary, expected_loss, rng_of, rows_of
+from tests.support import HALVES, Array, along, expected_binary, expected_loss, rng_of, rows_of
 
-HALVES: tuple[Any, ...] = (np.float16, ml_dtypes.bfloat16)
 each_half = pytest.mark.parametrize("half", HALVES, ids=lambda half: np.dtype(half).name)
 
 

@@ -23,7 +23,7 @@ import logitkit
 from tests.digest import SMALL, bits, digests, inputs
 from tests.layouts import arrange
 from tests.operations import OPERATIONS, Operation, Shape
-from tests.support import FLOATS, Array, Float
+from tests.support import FLOATS, HALVES, Array, Float
 
 ROOT = Path(__file__).parent.parent
 LEVELS = ("fallback", "sse4.2", "avx2", "avx512", "neon")
@@ -157,7 +157,8 @@ def threads() -> Iterator[None]:
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.label)
 def test_any_number_of_threads_gives_the_same_bits(operation: Operation) -> None:
-    for (shape, axis), dtype in itertools.product(LARGE, FLOATS):
+    cases = (*itertools.product(LARGE, FLOATS), *itertools.product(LARGE[:3], HALVES))
+    for (shape, axis), dtype in cases:
         for arrays in inputs(operation, shape, axis, dtype):
             logitkit.set_num_threads(1)
             want = bits(operation(arrays, axis))
