@@ -11,6 +11,10 @@ BENCH_PYTHON ?=
 BENCH_FLAGS ?=
 PYTEST_FLAGS ?= -n auto
 
+# `make docs` makes this one for itself, with Sphinx in it.
+DOCS_VENV := .venv-docs
+SITE := target/site
+
 # maturin refuses to choose between a conda environment and .venv, and it must be .venv.
 unexport CONDA_PREFIX
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
@@ -20,7 +24,7 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test bench accuracy docs lock clean build tools lint-tools \
+.PHONY: help demo test bench accuracy docs rustdoc lock clean build tools lint-tools \
 	check-rust test-rust test-python check-python
 
 help: ## list the targets
@@ -30,23 +34,33 @@ demo: build ## build, train a network on handwritten digits, draw the result
 	@echo "== training examples/digits.py"
 	@$(BIN)/python examples/digits.py
 
-test: lint-tools check-rust docs test-rust build check-python test-python ## run every check and test
+test: lint-tools check-rust rustdoc test-rust build check-python test-python ## run every check and test
 
 bench: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time logitkit against torch, jax, NumPy and SciPy
 	@echo "== benches/compare.py"
 	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/compare.py $(BENCH_FLAGS)
 
-accuracy: build ## measure the accuracy table of the README
+accuracy: build ## measure the table of docs/accuracy.md
 	@echo "== tests/accuracy.py"
 	@$(BIN)/python -m tests.accuracy
 
-docs: tools ## build the documentation of the crate
+# What is missing, ambiguous or in no table of contents is a warning to Sphinx, and an error here.
+docs: build rustdoc $(DOCS_VENV)/installed ## build the documentation, and follow its links
+	@echo "== sphinx"
+	@rm -rf $(SITE)
+	@PYTHONPATH=python:docs $(DOCS_VENV)/bin/sphinx-build -n -W --keep-going --quiet docs $(SITE)
+	@cp -R target/doc $(SITE)/rust
+	@echo "== links"
+	@$(DOCS_VENV)/bin/python scripts/check_links.py $(SITE)
+	@echo "The site is $(SITE)/index.html"
+
+rustdoc: tools ## build the documentation of the crate alone
 	@echo "== cargo doc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-lock: $(VENV)/installed ## pin the newest tools, and peers of the benchmarks, in requirements/
+lock: $(VENV)/installed ## pin the newest tools, peers of the benchmarks and makers of the pages, in requirements/
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
-	@set -e; for pins in tools:dev bench:bench; do \
+	@set -e; for pins in tools:dev bench:bench docs:docs; do \
 		file=requirements/$${pins#*:}.txt; \
 		echo "== $$file"; \
 		$(BIN)/uv pip compile --quiet --upgrade pyproject.toml \
@@ -57,7 +71,7 @@ lock: $(VENV)/installed ## pin the newest tools, and peers of the benchmarks, in
 	done
 
 clean: ## remove what was built or installed
-	rm -rf target $(VENV) $(BENCH_VENV) python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf target $(VENV) $(BENCH_VENV) $(DOCS_VENV) docs/api python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 tools:
@@ -80,6 +94,13 @@ $(BENCH_VENV)/installed: requirements/bench.txt | tools
 	@"$$(scripts/find-python)" -m venv $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/bench.txt
+	@touch $@
+
+$(DOCS_VENV)/installed: requirements/docs.txt | tools
+	@echo "== installing requirements/docs.txt into $(DOCS_VENV)"
+	@"$$(scripts/find-python)" -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
+		-r requirements/docs.txt
 	@touch $@
 
 build: $(VENV)/installed

@@ -17,8 +17,8 @@ use crate::targets::Targets;
 /// With class weights w and the row's sample weight s, the loss of a row p and its gradient are
 ///
 /// ```text
-/// class index y:     l = -s w_y log p_y              grad_c = -s w_y / p_y at c = y, else 0
-/// probabilities t:   l = -s sum_c w_c t_c log p_c    grad_c = -s w_c t_c / p_c
+/// class index y:     l = -s w_y log p_y            grad_c = -s w_y / p_y at c = y, else 0
+/// probabilities t:   l = -s Σ_c w_c t_c log p_c    grad_c = -s w_c t_c / p_c
 /// ```
 ///
 /// before the division of the mean; the gradient is 0 where `eps` has clipped the probability.

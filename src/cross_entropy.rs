@@ -12,7 +12,7 @@ use crate::targets::Targets;
 
 /// Cross entropy of logits: the softmax loss, with its gradient in the same pass.
 ///
-/// The loss of a row x whose true class is y, with `lse = log(sum_c e^(x_c))`, is
+/// The loss of a row x whose true class is y, with `lse = log(Σ_c e^(x_c))`, is
 ///
 /// ```text
 /// l = -log softmax(x)_y = lse - x_y
@@ -22,8 +22,8 @@ use crate::targets::Targets;
 /// smoothing ε and z-loss ζ it is
 ///
 /// ```text
-/// class index y:     l = s [ (1-ε) w_y (lse - x_y) + (ε/C) sum_c w_c (lse - x_c) + ζ lse^2 ]
-/// probabilities t:   l = s [ sum_c w_c t'_c (lse - x_c) + ζ lse^2 ]   with t' = (1-ε) t + ε/C
+/// class index y:     l = s [ (1-ε) w_y (lse - x_y) + (ε/C) Σ_c w_c (lse - x_c) + ζ lse² ]
+/// probabilities t:   l = s [ Σ_c w_c t'_c (lse - x_c) + ζ lse² ]   with t' = (1-ε) t + ε/C
 /// ```
 ///
 /// and the gradient of a row, with a_c the coefficient of `(lse - x_c)` and A the sum of them, is

@@ -12,7 +12,7 @@ use crate::lanes::check_shape;
 /// With N features and T classes, each row of features becomes T logits:
 ///
 /// ```text
-/// z_t = sum_n W_tn x_n + b_t
+/// z_t = Σ_n W_tn x_n + b_t
 /// ```
 ///
 /// `x` has the features on its last axis, `weight` has shape (T, N), `bias` shape (T). The result

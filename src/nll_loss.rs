@@ -15,8 +15,8 @@ use crate::targets::Targets;
 /// With class weights w and the row's sample weight s, the loss of a row and its gradient are
 ///
 /// ```text
-/// class index y:     l = -s w_y log_probs_y              grad_c = -s w_y at c = y, else 0
-/// probabilities t:   l = -s sum_c w_c t_c log_probs_c    grad_c = -s w_c t_c
+/// class index y:     l = -s w_y log_probs_y            grad_c = -s w_y at c = y, else 0
+/// probabilities t:   l = -s Σ_c w_c t_c log_probs_c    grad_c = -s w_c t_c
 /// ```
 ///
 /// before the division of the mean. It is the cross entropy of the logits if the log-probabilities

@@ -150,7 +150,7 @@ pub fn accuracy<'a, T: Element, D: Dimension>(
 /// The exponential of the mean cross entropy.
 ///
 /// ```text
-/// perplexity = e^( (1/N) sum_n l_n )    with l_n = logsumexp(x_n) - x_n,y and N rows kept
+/// perplexity = e^( (1/N) Σ_n l_n )    with l_n = logsumexp(x_n) - x_n,y and N rows kept
 /// ```
 ///
 /// It is the number of equally likely classes that would be as hard to guess: 1 for certain and

@@ -17,7 +17,7 @@ use crate::lanes::{Where, run_over};
 /// A row is one 1-d slice of the logits along `axis`. Each row becomes
 ///
 /// ```text
-/// softmax(x)_i = e^(x_i) / sum_c e^(x_c)
+/// softmax(x)_i = e^(x_i) / Σ_c e^(x_c)
 /// ```
 ///
 /// Every value is in [0, 1] and every row sums to 1. Exponentials spread differences: a lead in the
@@ -98,7 +98,7 @@ pub fn softmax_in_place<T: Element, D: Dimension>(
 /// The logarithm of the [`softmax`] along an axis.
 ///
 /// ```text
-/// log_softmax(x)_i = x_i - log(sum_c e^(x_c))
+/// log_softmax(x)_i = x_i - log(Σ_c e^(x_c))
 /// ```
 ///
 /// Losses are computed with it: it keeps small probabilities that [`softmax`] rounds to 0, and the
@@ -181,7 +181,7 @@ pub fn log_softmax_in_place<T: Element, D: Dimension>(
 /// The logarithm of the sum of exponentials along an axis.
 ///
 /// ```text
-/// logsumexp(x) = log(sum_c e^(x_c))
+/// logsumexp(x) = log(Σ_c e^(x_c))
 /// ```
 ///
 /// It never overflows for finite input. It is a smooth maximum: between `max(x)` and
@@ -240,7 +240,7 @@ pub fn logsumexp<T: Element, D: RemoveAxis>(
 /// gradient with respect to `x` is
 ///
 /// ```text
-/// softmax_vjp(p, g)_i = p_i (g_i - sum_c p_c g_c)
+/// softmax_vjp(p, g)_i = p_i (g_i - Σ_c p_c g_c)
 /// ```
 ///
 /// Only the probabilities are needed, not the logits. `probs`, `cotangent` and the result have one
@@ -315,7 +315,7 @@ pub fn softmax_vjp_into<T: Element, D: Dimension>(
 /// gradient with respect to `x` is
 ///
 /// ```text
-/// log_softmax_vjp(l, g)_i = g_i - e^(l_i) sum_c g_c
+/// log_softmax_vjp(l, g)_i = g_i - e^(l_i) Σ_c g_c
 /// ```
 ///
 /// Only the log-probabilities are needed, not the logits. `log_probs`, `cotangent` and the result

@@ -1,6 +1,6 @@
 """Measures the errors of results in ulp, against mpmath, beside NumPy's formulas and SciPy.
 
-`python -m tests.accuracy` prints the table of the README as Markdown; `--large` measures more
+`python -m tests.accuracy` prints the table of `docs/accuracy.md`; `--large` measures more
 inputs. How results are compared belongs here; losses with options, which have no peers, are
 compared by `tests.accuracy_options`. The inputs stand in `tests.inputs`, exact results in
 `tests.exact`, the implementations in `tests.peers`; `tests.test_accuracy` asserts the bounds.

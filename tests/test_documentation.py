@@ -16,7 +16,9 @@ import logitkit
 
 ROOT = Path(__file__).parent.parent
 FUNCTIONS = [name for name in logitkit.__all__ if not name.startswith("__")]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# What they say stands elsewhere, or is no Python.
+WITHOUT_EXAMPLES = {"api.md", "changelog.md", "index.md", "rust.md"}
 
 # They compute nothing.
 SETTINGS = {"get_num_threads", "set_num_threads", "simd_level"}
@@ -69,7 +71,7 @@ def test_pages_have_examples() -> None:
     assert {page.name for page in PAGES} >= {"README.md", "what-it-computes.md"}
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
-        assert BLOCK.search(text), f"no example in {page.name}"
+        assert BLOCK.search(text) or page.name in WITHOUT_EXAMPLES, f"no example in {page.name}"
         # An example in a block of another language would not be run.
         assert text.count("\n>>> ") == sum(block.count(">>> ") for block in BLOCK.findall(text))
 
