@@ -10,7 +10,7 @@ use super::RowKernel;
 use super::index_loss::IndexTargets;
 use super::lane::Lane;
 use super::normalizer::{KeptTerms, Normalizer, is_ordinary};
-use super::spread::{Spread, SpreadSums, distance, replace_each, replace_evenly, sums};
+use super::spread::{Linear, Spread, SpreadSums, distance, replace_each, sums};
 use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::math::log_wide;
@@ -321,19 +321,19 @@ fn write_differences<S: Simd, T: Float>(
                 kept.write_probabilities(simd, factor, lane);
                 left = Wide::new(1.0);
             }
-            subtract(simd, left, spread, scale, lane.output());
+            subtract(simd, left, spread, scale, lane);
         },
     );
 }
 
 /// Replaces each element of a row by `factor x - scale a`.
 #[inline(always)]
-fn subtract<S: Simd, T: Float>(
+fn subtract<S: Simd, T: Float, const K: usize>(
     simd: S,
     factor: Wide,
     spread: &mut Spread<'_>,
     scale: Wide,
-    row: &mut [T],
+    lane: &mut Lane<'_, T, K>,
 ) {
     let even = match *spread {
         Spread::Nothing => Some(0.0),
@@ -342,7 +342,8 @@ fn subtract<S: Simd, T: Float>(
     };
     if let Some(a) = even {
         let summand = -(Wide::new(a) * scale).to_f64();
-        replace_evenly(simd, row, factor, summand);
+        let mut difference = Linear::new(factor, summand);
+        lane.rewrite_row(simd, lane.beside_output(), &mut difference);
         return;
     }
     let (high, low) = splat(simd, factor);
@@ -350,7 +351,7 @@ fn subtract<S: Simd, T: Float>(
     replace_each(
         simd,
         spread,
-        row,
+        lane.output(),
         #[inline(always)]
         |term, a| {
             if T::LANES > 8 {

@@ -394,6 +394,10 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         }
         let results = function.map(inputs, N * T::LANES);
         if WRITE {
+            let behind = self.output.wrapping_add(start + ahead(self.len));
+            for i in 0..N {
+                prefetch(behind.wrapping_add(i * T::LANES));
+            }
             for (i, vector) in results.into_iter().enumerate() {
                 // SAFETY: as above; the output is writable and `self` is borrowed mutably.
                 let elements = unsafe {

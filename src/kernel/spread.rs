@@ -5,8 +5,9 @@
 //! classes cost, and results made of each element and its coefficient. They are read as `f64`, so
 //! that their element type and their place in memory never show in a result.
 
-use fearless_simd::{Select, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
+use super::lane::{MaskOf, RowMap};
 use crate::float::Float;
 use crate::simd::reduce::{DotSum, ahead, prefetch};
 use crate::simd::{Vector, inlined_if_short};
@@ -306,6 +307,7 @@ pub(crate) fn replace_each<S: Simd, T: Float>(
                 simd,
                 #[inline(always)]
                 || {
+                    prefetch(elements.as_ptr().wrapping_add(at + ahead(len)));
                     let a = block.vector(simd, at, elements.len());
                     let mut x = T::widen(load(simd, elements, at, T::ZERO));
                     for (x, a) in x.as_mut().iter_mut().zip(a.as_ref()) {
@@ -337,26 +339,38 @@ fn store<S: Simd, T: Float>(vector: T::Vector<S>, elements: &mut [T], at: usize)
     }
 }
 
-/// Replaces each element of a row by `factor x + summand`.
-#[inline(always)]
-pub(crate) fn replace_evenly<S: Simd, T: Float>(
-    simd: S,
-    row: &mut [T],
-    factor: Wide,
-    summand: f64,
-) {
-    let c = |constant| T::Vector::<S>::splat(simd, constant);
-    let high = T::from_f64(factor.high);
-    let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
-    let (high, low, summand) = (c(high), c(low), c(T::from_f64(summand)));
-    let multiple = |x: T::Vector<S>| x.fused_mul_add(high, x.fused_mul_add(low, summand));
-    let mut vectors = row.chunks_exact_mut(T::LANES);
-    for elements in &mut vectors {
-        multiple(T::Vector::<S>::from_slice(simd, elements)).store_slice(elements);
+/// `factor x + summand`.
+pub(crate) struct Linear<T> {
+    high: T,
+    low: T,
+    summand: T,
+}
+
+impl<T: Float> Linear<T> {
+    #[inline(always)]
+    pub(crate) fn new(factor: Wide, summand: f64) -> Self {
+        let high = T::from_f64(factor.high);
+        let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
+        let summand = T::from_f64(summand);
+        Self { high, low, summand }
     }
-    let rest = vectors.into_remainder();
-    if !rest.is_empty() {
-        store(multiple(load(simd, rest, 0, T::ZERO)), rest, 0);
+}
+
+impl<S: Simd, T: Float> RowMap<S, T> for Linear<T> {
+    const FILL: T = T::ZERO;
+
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        mut x: [T::Vector<S>; N],
+        _new: Option<MaskOf<S, T::Vector<S>>>,
+    ) -> [T::Vector<S>; N] {
+        for x in &mut x {
+            let c = |constant| T::Vector::<S>::splat(x.token(), constant);
+            let rest = x.fused_mul_add(c(self.low), c(self.summand));
+            *x = x.fused_mul_add(c(self.high), rest);
+        }
+        x
     }
 }
 
