@@ -16,7 +16,8 @@ use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::logistic::{Logistic, Scale, is_ordinary, logistic};
 use crate::simd::math::{
-    Pair, clip, exp_pair, log_pair, log1p_pair, nan_where_nan, ordered_sum, over_one_plus, two_sum,
+    Pair, clip, exp, exp_pair, log_pair, log1p, log1p_pair, nan_where_nan, ordered_sum,
+    over_one_plus, two_sum,
 };
 use crate::simd::reduce::{ProductSum, partial};
 use crate::wide::Wide;
@@ -35,8 +36,8 @@ pub(crate) trait BinaryLoss: Copy + Sync {
         scale: Scale<V::Element>,
     ) -> ClassLoss<V>;
 
-    /// Loss and gradient; targets are from 0 to 1.
-    fn evaluate<S: Simd>(
+    /// Loss and gradient; targets are from 0 to 1. `NARROW` where results of 24 bits are wanted.
+    fn evaluate<S: Simd, const NARROW: bool>(
         self,
         x: f64x8<S>,
         target: f64x8<S>,
@@ -262,10 +263,12 @@ impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> 
         let zero = f64x8::splat(simd, 0.0);
         let Settings { loss, scale, .. } = self.settings;
         let left_out = weight.simd_eq(zero);
-        let (loss, gradient) = if WANTED == GRADIENT {
-            evaluated::<S, L, true>(loss, x, y, pos_weight)
-        } else {
-            evaluated::<S, L, false>(loss, x, y, pos_weight)
+        let is_narrow = T::LANES > 8;
+        let (loss, gradient) = match (WANTED == GRADIENT, is_narrow) {
+            (true, true) => evaluated::<S, L, true, true>(loss, x, y, pos_weight),
+            (true, false) => evaluated::<S, L, true, false>(loss, x, y, pos_weight),
+            (false, true) => evaluated::<S, L, false, true>(loss, x, y, pos_weight),
+            (false, false) => evaluated::<S, L, false, false>(loss, x, y, pos_weight),
         };
         let loss = left_out.select(zero, loss);
         self.sum.add(loss, weight);
@@ -307,7 +310,7 @@ fn any_elements<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8>(
 
 /// [`BinaryLoss::evaluate`], in one copy for all that may be wanted.
 #[inline(never)]
-fn evaluated<S: Simd, L: BinaryLoss, const GRADIENT: bool>(
+fn evaluated<S: Simd, L: BinaryLoss, const GRADIENT: bool, const NARROW: bool>(
     loss: L,
     x: f64x8<S>,
     y: f64x8<S>,
@@ -317,7 +320,7 @@ fn evaluated<S: Simd, L: BinaryLoss, const GRADIENT: bool>(
     simd.vectorize(
         #[inline(always)]
         || {
-            let (loss, gradient) = loss.evaluate(x, y, pos_weight);
+            let (loss, gradient) = loss.evaluate::<S, NARROW>(x, y, pos_weight);
             (loss, if GRADIENT { gradient } else { loss })
         },
     )
@@ -362,7 +365,7 @@ impl BinaryLoss for FromLogits {
     }
 
     #[inline(always)]
-    fn evaluate<S: Simd>(
+    fn evaluate<S: Simd, const NARROW: bool>(
         self,
         z: f64x8<S>,
         y: f64x8<S>,
@@ -371,24 +374,31 @@ impl BinaryLoss for FromLogits {
         let simd = z.token();
         let (zero, one) = (f64x8::splat(simd, 0.0), f64x8::splat(simd, 1.0));
         let (positive, negative) = (pos_weight * y, one - y);
-        let e = exp_pair(Pair {
-            high: -z.abs(),
-            low: zero,
-        });
-
-        // softplus(z) = max(z, 0) + log1p(e^-|z|), softplus(-z) = max(-z, 0) + the same.
-        let log = log1p_pair(e);
-        let log = log.high + log.low;
+        // softplus(z) = max(z, 0) + log1p(e^-|z|), softplus(-z) = max(-z, 0) + the same;
+        // sigmoid(|z|) = 1/(1+e), sigmoid(-|z|) = e/(1+e).
+        let (log, large, small);
+        if NARROW {
+            let e = exp(-z.abs());
+            log = log1p(e);
+            large = one / (one + e);
+            small = e * large;
+        } else {
+            let whole = Pair {
+                high: one,
+                low: zero,
+            };
+            let e = exp_pair(Pair {
+                high: -z.abs(),
+                low: zero,
+            });
+            let logs = log1p_pair(e);
+            log = logs.high + logs.low;
+            (large, small) = (over_one_plus(whole, e), over_one_plus(e, e));
+        }
         let softplus = z.simd_gt(zero).select(z, zero) + log;
         let softplus_of_minus = z.simd_lt(zero).select(-z, zero) + log;
         let loss = weighted(positive, softplus_of_minus) + weighted(negative, softplus);
 
-        // sigmoid(|z|) = 1/(1+e), sigmoid(-|z|) = e/(1+e).
-        let whole = Pair {
-            high: one,
-            low: zero,
-        };
-        let (large, small) = (over_one_plus(whole, e), over_one_plus(e, e));
         let is_positive = z.simd_ge(zero);
         let sigmoid = is_positive.select(large, small);
         let sigmoid_of_minus = is_positive.select(small, large);
@@ -421,7 +431,7 @@ impl BinaryLoss for FromProbs {
     }
 
     #[inline(always)]
-    fn evaluate<S: Simd>(
+    fn evaluate<S: Simd, const NARROW: bool>(
         self,
         p: f64x8<S>,
         y: f64x8<S>,

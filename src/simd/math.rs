@@ -384,6 +384,23 @@ pub(crate) fn exp_pair<S: Simd, V: Vector<S>>(x: Pair<V>) -> Pair<V> {
     )
 }
 
+/// `e^x`, relative error below `2^-50` where the result is normal: more than results of 24 bits need.
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(x: f64x8<S>) -> f64x8<S> {
+    inlined_if_short(
+        x.token(),
+        #[inline(always)]
+        || {
+            let f = <f64 as Float>::FORMAT;
+            let c = |constant| f64x8::splat(x.token(), constant);
+            let n = x.fused_mul_add(c(f.log2_e), c(f.magic)) - c(f.magic);
+            let r = n.fused_mul_add(c(-f.ln_2_high), x);
+            let e = exp_reduced(n.fused_mul_add(c(-f.ln_2_low), r));
+            x.simd_lt(c(f.zero)).select(c(0.0), scale(e, n))
+        },
+    )
+}
+
 /// `log(u.high + u.low)` to half an ulp, for `u >= 0` and `|u.low|` below an ulp of `u.high`.
 #[inline(always)]
 pub(crate) fn log_pair<S: Simd, V: Vector<S>>(u: Pair<V>) -> Pair<V> {
