@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::binary::{BinaryKernel, BinaryLoss, Wanted};
 use crate::kernel::range::{AnyOutside, Range};
-use crate::lanes::{View, ViewMut, check_shape, position, read_blocks, write_blocks};
+use crate::lanes::{View, ViewMut, check_shape, find_number, position, read_blocks, write_blocks};
 use crate::loss::{Loss, Reduction, is_probability, mean, not_a_probability};
 use crate::wide::Wide;
 
@@ -118,8 +118,9 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
         let elements = view.elements();
         let weights = self.weights.as_ref().map(|[weight, _]| weight.elements());
         let counts = |place: usize| weights.as_ref().is_none_or(|w| w.value(place) != T::ZERO);
-        let wrong = (0..elements.count())
-            .find(|&place| !is_probability(elements.value(place).to_f64(), eps) && counts(place));
+        let wrong = find_number(elements.count(), |place| {
+            !is_probability(elements.value(place).to_f64(), eps) && counts(place)
+        });
         wrong.map_or(Ok(()), |place| {
             let value = elements.value(place).to_f64();
             let place = position(place, view.shape());

@@ -12,7 +12,7 @@ use crate::float::Element;
 use crate::kernel::class_loss::{Coefficients, RowTarget};
 use crate::kernel::index_loss::IndexTargets;
 use crate::kernel::spread::{Mixing, Soft, Spread};
-use crate::lanes::{Rows, ValueKernel, View, check_shape, read_numbers, read_values};
+use crate::lanes::{Rows, ValueKernel, View, check_shape, read_numbers, read_values, reserved};
 use crate::loss::Reduction;
 use crate::simd::reduce::ProductSum;
 use crate::targets::{SoftRows, TargetsView, check_indices};
@@ -100,12 +100,13 @@ impl<'a> Plan<'a> {
             smoothing: epsilon / classes as f64,
             weight: options.weight.as_deref(),
         };
-        let listed: Vec<f64> = match (&targets, mixing.weight) {
-            (Rowwise::Indices { .. }, Some(weight)) if epsilon != 0.0 => {
-                weight.iter().map(|w| mixing.smoothing * w).collect()
-            }
-            _ => Vec::new(),
-        };
+        let mut listed = Vec::new();
+        if let (Rowwise::Indices { .. }, Some(weight)) = (&targets, mixing.weight)
+            && epsilon != 0.0
+        {
+            listed = reserved(weight.len())?;
+            listed.extend(weight.iter().map(|w| mixing.smoothing * w));
+        }
         let mut plan = Self {
             is_sharp: epsilon == 0.0 || !listed.is_empty() && listed.iter().all(|&a| a == 0.0),
             targets,

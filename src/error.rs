@@ -155,12 +155,10 @@ pub enum Error {
         /// Whose shape that is.
         like: &'static str,
     },
-    /// A result for which there is no memory.
-    #[error(
-        "{bytes} bytes for the result cannot be allocated; work on a part of the array at a time"
-    )]
+    /// A result, or the work on it, for which there is no memory.
+    #[error("{bytes} bytes cannot be allocated; work on a part of the array at a time")]
     Memory {
-        /// How many bytes the result takes.
+        /// How many bytes were asked for.
         bytes: u128,
     },
     /// An instruction set that cannot be had.

@@ -110,6 +110,7 @@ mod predict;
 mod python;
 mod simd;
 mod softmax;
+mod stop;
 mod targets;
 mod wide;
 

@@ -9,7 +9,8 @@ use crate::float::{Element, Float};
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
 use crate::kernel::index_loss::IndexLossKernel;
 use crate::lanes::{
-    View, ViewMut, position, read_classes, read_rows, reserved, write_classes, write_rows,
+    View, ViewMut, position, read_classes, read_numbers, read_rows, reserved, write_classes,
+    write_rows,
 };
 use crate::targets::{Targets, TargetsView};
 use crate::wide::Wide;
@@ -212,19 +213,25 @@ impl<T: Float> ClassLossCall<'_, T> {
     /// An error at the first score of a row that counts which is not from `low` to `high`.
     pub(crate) fn check_probs(&self, eps: f64) -> Result<()> {
         let rows = self.scores.rows(self.axis);
-        let mut scratch = Vec::new();
-        for row in 0..rows.count() {
-            if self.plan.row(row, &mut scratch).is_none() {
-                continue;
-            }
-            if let Some(class) = rows.find(row, |p: T| !is_probability(p.to_f64(), eps)) {
-                let mut place = position(row, &self.scores.shape_without(self.axis));
-                place.insert(self.axis, class);
-                let value = rows.element(row, class).to_f64();
-                return Err(not_a_probability("probs", place, value, eps));
-            }
-        }
-        Ok(())
+        let wrong_in = |numbers: std::ops::Range<usize>| {
+            let mut scratch = Vec::new();
+            numbers.into_iter().find_map(|row| {
+                self.plan.row(row, &mut scratch)?;
+                let class = rows.find(row, |p: T| !is_probability(p.to_f64(), eps))?;
+                Some((row, class))
+            })
+        };
+        let mut wrong = None;
+        read_numbers(rows.count(), rows.len(), wrong_in, |found| {
+            wrong = wrong.or(found);
+        })?;
+        let Some((row, class)) = wrong else {
+            return Ok(());
+        };
+        let mut place = position(row, &self.scores.shape_without(self.axis));
+        place.insert(self.axis, class);
+        let value = rows.element(row, class).to_f64();
+        Err(not_a_probability("probs", place, value, eps))
     }
 
     /// Computes the losses, and their gradient if there is a place for it.

@@ -241,12 +241,9 @@ pub(crate) fn accuracy_of<T: Float>(
     scores.check_axis(axis)?;
     let k = check_k(k, scores, axis)?;
     let indices = targets.indices("accuracy", scores.shape(), axis)?;
-    check_indices(indices, scores.shape()[axis], ignored)?;
+    let count = check_indices(indices, scores.shape()[axis], ignored)?;
     let classes = indices.elements();
     let kept = |row: usize| Some(classes.value(row)).filter(|&class| Some(class) != ignored);
-    let count = (0..classes.count())
-        .filter(|&row| kept(row).is_some())
-        .count();
     let kernel = Hits {
         k,
         class: |row| kept(row).map(|class| class as usize),

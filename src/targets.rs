@@ -10,7 +10,7 @@ use ndarray::{ArrayView, CowArray, Dimension, IxDyn};
 use crate::error::{Error, Result};
 use crate::float::Element;
 use crate::kernel::spread::{Mixing, NumberRows};
-use crate::lanes::{Rows, ValueKernel, View, position, read_values};
+use crate::lanes::{Rows, ValueKernel, View, find_number, position, read_values};
 
 mod sealed {
     pub trait Sealed {}
@@ -290,7 +290,7 @@ pub(crate) fn check_indices(
     if !found.wrong {
         return Ok(found.kept);
     }
-    let row = (0..elements.count()).find(|&row| check.is_wrong(elements.value(row)));
+    let row = find_number(elements.count(), |row| check.is_wrong(elements.value(row)));
     let row = row.expect("a wrong index was found");
     Err(class_index_error(
         position(row, indices.shape()),

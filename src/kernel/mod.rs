@@ -31,6 +31,11 @@ pub(crate) trait RowKernel<T: Float, const K: usize>: Sync {
     /// What a grain of rows adds up to.
     type Total: Default + Send;
 
+    /// How many numbers a row adds to a grain's total, at most.
+    fn results_in_row(&self) -> usize {
+        1
+    }
+
     /// `scratch` is the kernel's own, handed on from row to row. Implementations are
     /// `#[inline(always)]`.
     fn row<S: Simd>(

@@ -8,9 +8,13 @@ use super::RowKernel;
 use super::lane::Lane;
 use crate::float::Float;
 use crate::simd::reduce::partial;
+use crate::stop::make_room;
 
 /// Up to this many best classes a sorted list is kept while reading; more are selected and sorted.
 const SHORT_LIST: usize = 64;
+
+/// Best classes that are few beside what a thread's cache holds.
+const FEW_KEYS: usize = 1 << 13;
 
 /// Vectors compared at once: their lanes fill the bits of a `u64`.
 const GROUP: usize = 4;
@@ -38,6 +42,10 @@ impl<T> Default for Ranked<T> {
 impl<T: Float> RowKernel<T, 1> for TopK {
     type Total = Ranked<T>;
 
+    fn results_in_row(&self) -> usize {
+        self.k
+    }
+
     #[inline(always)]
     fn row<S: Simd>(
         &self,
@@ -48,6 +56,8 @@ impl<T: Float> RowKernel<T, 1> for TopK {
         total: &mut Ranked<T>,
     ) {
         let start = total.values.len();
+        make_room(&mut total.values, start + self.k);
+        make_room(&mut total.indices, start + self.k);
         total.values.resize(start + self.k, T::ZERO);
         total.indices.resize(start + self.k, 0);
         let best = Best {
@@ -151,15 +161,26 @@ impl<T: Float> Best<'_, T> {
         }
     }
 
-    /// Finds the best by sorting them all out.
+    /// Finds the best by sorting out, now and then, the best so far.
     fn select(self, row: &[T]) {
-        let mut keys: Vec<u128> = (0_u64..).zip(row).map(|(i, &x)| sort_key(x, i)).collect();
         let k = self.values.len();
-        if k < keys.len() {
-            keys.select_nth_unstable(k);
-            keys.truncate(k);
+        let most = row.len().min(2 * k.max(FEW_KEYS));
+        let mut keys: Vec<u128> = Vec::new();
+        make_room(&mut keys, most);
+        let mut worst = u128::MAX;
+        for (index, &value) in (0_u64..).zip(row) {
+            let key = sort_key(value, index);
+            if key > worst {
+                continue;
+            }
+            if keys.len() == most {
+                worst = *keys.select_nth_unstable(k - 1).1;
+                keys.truncate(k);
+            }
+            keys.push(key);
         }
         keys.sort_unstable();
+        keys.truncate(k);
         let places = self.values.iter_mut().zip(self.indices);
         for ((value, index), key) in places.zip(keys) {
             *index = key as i64;

@@ -14,7 +14,7 @@ mod tests;
 pub(crate) mod tiles;
 pub(crate) mod view;
 
-pub(crate) use numbers::read_numbers;
+pub(crate) use numbers::{find_number, read_numbers};
 pub(crate) use rows::Rows;
 #[cfg(feature = "python")]
 pub(crate) use run::PARALLEL;

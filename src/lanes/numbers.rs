@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::run::{GRAIN, Scratch, run_grains};
 use crate::error::Result;
+use crate::stop::checkpoint;
 
 /// Calls a function for the numbers of so many rows of a length, grain by grain; `merge` gets what
 /// it gives in order.
@@ -19,5 +20,14 @@ pub(crate) fn read_numbers<Total: Send>(
         function(first..rows.min(first + rows_in_grain))
     };
     let elements = rows.saturating_mul(len);
-    run_grains(rows.div_ceil(rows_in_grain), elements, grain, merge)
+    let grains = rows.div_ceil(rows_in_grain);
+    run_grains([grains, rows_in_grain], elements, grain, merge)
+}
+
+/// The first of so many numbers that a condition holds for.
+pub(crate) fn find_number(count: usize, condition: impl Fn(usize) -> bool) -> Option<usize> {
+    (0..count).step_by(GRAIN).find_map(|first| {
+        checkpoint();
+        (first..count.min(first + GRAIN)).find(|&number| condition(number))
+    })
 }

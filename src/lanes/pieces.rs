@@ -17,6 +17,7 @@ use crate::kernel::piece::PieceKernel;
 use crate::simd::level::Instructions;
 use crate::simd::reduce::max;
 use crate::simd::{Task, dispatch};
+use crate::stop::checkpoint;
 use crate::wide::Wide;
 
 /// With more rows than these every thread has rows of its own.
@@ -91,7 +92,15 @@ fn normalizer<T: Float>(
         dispatch(instructions, MaxOfPiece { piece, buffer })
     });
     let max = dispatch(instructions, Max(&maxima));
-    let not_finite = || Normalizer::not_finite((0..rows.len()).map(|at| rows.element(row, at)));
+    let not_finite = || {
+        let element = |at: usize| {
+            if at.is_multiple_of(GRAIN) {
+                checkpoint();
+            }
+            rows.element(row, at)
+        };
+        Normalizer::not_finite((0..rows.len()).map(element))
+    };
     let holds_max = maxima.iter().position(|&piece| piece == max);
     let (true, Some(top)) = (max.to_f64().is_finite(), holds_max) else {
         return not_finite();

@@ -15,6 +15,7 @@ use crate::kernel::RowKernel;
 use crate::kernel::lane::{Fetch, Lane};
 use crate::simd::level::Instructions;
 use crate::simd::{Task, dispatch, level};
+use crate::stop::{catching, checkpoint, make_room};
 
 /// Elements of a grain: large enough to pay for handing it to a thread.
 pub(super) const GRAIN: usize = 1 << 15;
@@ -119,7 +120,7 @@ pub(crate) fn read_values<T: Copy + Default + Send + Sync + 'static, Kernel: Val
             },
         )
     };
-    run_grains(count.div_ceil(GRAIN), count, grain, merge)
+    run_grains([count.div_ceil(GRAIN), GRAIN], count, grain, merge)
 }
 
 struct ValueGrain<'a, 'b, T, Kernel> {
@@ -177,29 +178,45 @@ pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
         };
         dispatch(instructions, task)
     };
-    run_grains(rows.div_ceil(rows_in_grain), elements, grain, merge)
+    let results_in_grain = rows_in_grain.saturating_mul(kernel.results_in_row());
+    run_grains(
+        [rows.div_ceil(rows_in_grain), results_in_grain],
+        elements,
+        grain,
+        merge,
+    )
 }
 
-/// Runs grains, in parallel where there are elements enough; `merge` gets their totals in order.
+/// Results that wait to be merged, and grains: they are memory beside the arrays.
+const RESULTS: usize = 1 << 20;
+const GRAINS: usize = 1 << 14;
+
+/// Runs so many grains of so many results, in parallel where there are elements enough; `merge` gets
+/// their totals in order.
 pub(super) fn run_grains<T: Send, Total: Send>(
-    grains: usize,
+    [grains, results_in_grain]: [usize; 2],
     elements: usize,
     grain: impl Fn(usize, &mut Scratch<T>) -> Total + Sync,
-    merge: impl FnMut(Total),
+    mut merge: impl FnMut(Total),
 ) -> Result<()> {
-    if grains > 1 && elements >= PARALLEL {
-        let room = reserved(grains)?;
-        let totals = team::map_in(room, grains, Scratch::default, |scratch, index| {
-            grain(index, scratch)
-        });
-        totals.into_iter().for_each(merge);
-    } else {
-        let mut scratch = Scratch::default();
-        (0..grains)
-            .map(|index| grain(index, &mut scratch))
-            .for_each(merge);
-    }
-    Ok(())
+    catching(|| {
+        if grains > 1 && elements >= PARALLEL {
+            let round = (RESULTS / results_in_grain.max(1)).clamp(1, GRAINS);
+            for first in (0..grains).step_by(round) {
+                let count = round.min(grains - first);
+                let totals = team::map(count, Scratch::default, |scratch, index| {
+                    grain(first + index, scratch)
+                });
+                totals.into_iter().for_each(&mut merge);
+            }
+        } else {
+            let mut scratch = Scratch::default();
+            for index in 0..grains {
+                checkpoint();
+                merge(grain(index, &mut scratch));
+            }
+        }
+    })
 }
 
 /// An empty vector with room for so many elements.
@@ -289,6 +306,7 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
         if !all.all(Rows::are_slices) {
             self.scratch.rows.resize(K + 1, Vec::new());
             for buffer in &mut self.scratch.rows {
+                make_room(buffer, self.inputs[0].len());
                 buffer.resize(self.inputs[0].len(), T::ZERO);
             }
         }

@@ -12,6 +12,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rayon::ThreadPool;
 
+#[cfg(feature = "python")]
+use crate::stop::Forked;
+use crate::stop::checkpoint;
+
 /// Whose threads help the calling one.
 #[derive(Clone, Default)]
 pub(crate) enum Helpers {
@@ -56,19 +60,11 @@ pub(super) fn map<State, R: Send>(
     state: impl Fn() -> State + Sync,
     task: impl Fn(&mut State, usize) -> R + Sync,
 ) -> Vec<R> {
-    map_in(Vec::with_capacity(count), count, state, task)
-}
-
-/// [`map`] with room for the numbered results.
-pub(super) fn map_in<State, R: Send>(
-    room: Vec<(usize, R)>,
-    count: usize,
-    state: impl Fn() -> State + Sync,
-    task: impl Fn(&mut State, usize) -> R + Sync,
-) -> Vec<R> {
     let next = AtomicUsize::new(0);
-    let results = Mutex::new(room);
+    let results = Mutex::new(Vec::with_capacity(count));
     let work = || {
+        // Whoever ends leaves nothing to begin; of interest where it is by an unwinding.
+        let _end = OnDrop(|| next.store(count, Ordering::Relaxed));
         let mut first = next.fetch_add(1, Ordering::Relaxed);
         if first >= count {
             return;
@@ -76,6 +72,7 @@ pub(super) fn map_in<State, R: Send>(
         let mut state = state();
         let mut own = Vec::new();
         while first < count {
+            checkpoint();
             own.push((first, task(&mut state, first)));
             first = next.fetch_add(1, Ordering::Relaxed);
         }
@@ -91,6 +88,14 @@ pub(super) fn map_in<State, R: Send>(
         }
     }
     results.into_iter().map(|(_, result)| result).collect()
+}
+
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
 }
 
 /// Runs `work` on this thread, and on up to `most` others while it does.
@@ -118,8 +123,13 @@ fn share(most: usize, work: &(dyn Fn() + Sync)) {
         }
     }
     let own = catch_unwind(AssertUnwindSafe(work));
-    let theirs = team.close();
-    if let Err(panic) = own.and(theirs) {
+    // Of those that helped nobody is there to be waited for, or to use the reference.
+    #[cfg(feature = "python")]
+    let own = match own {
+        Err(cause) if cause.is::<Forked>() => resume_unwind(cause),
+        own => own,
+    };
+    if let Err(panic) = own.and(team.close()) {
         resume_unwind(panic);
     }
 }
@@ -215,6 +225,25 @@ mod tests {
         // Each task waits for two others: one thread alone would wait for ever.
         let waits = pool(3).install(|| map(3, || (), |(), _| barrier.wait().is_leader()));
         assert_eq!(waits.iter().filter(|&&leads| leads).count(), 1);
+    }
+
+    #[test]
+    fn a_panic_ends_the_others() {
+        for threads in [1, 2, 7] {
+            let begun = AtomicUsize::new(0);
+            let run = || {
+                let task = |(): &mut (), i: usize| {
+                    begun.fetch_add(1, Ordering::Relaxed);
+                    if i == 10 {
+                        resume_unwind(Box::new("task 10 is bad"));
+                    }
+                };
+                map(1 << 24, || (), task)
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| pool(threads).install(run)));
+            outcome.expect_err("a task panics");
+            assert!((11..1 << 24).contains(&begun.load(Ordering::Relaxed)));
+        }
     }
 
     #[test]

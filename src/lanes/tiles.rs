@@ -145,7 +145,7 @@ unsafe fn run_classes<T: Float, Kernel: PieceKernel<T>>(
         dispatch(instructions, task)
     };
     run_grains(
-        tiles.div_ceil(tiles_in_grain),
+        [tiles.div_ceil(tiles_in_grain), tiles_in_grain * ROWS],
         input.elements(),
         grain,
         merge,

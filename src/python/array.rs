@@ -16,7 +16,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use super::interop;
 use crate::float;
-use crate::lanes::{View, ViewMut};
+use crate::lanes::{View, ViewMut, reserved};
 
 /// An element type of both sides.
 pub(super) trait Scalar: float::Element<Compute: Element> + Element {}
@@ -341,9 +341,11 @@ pub(super) fn mask<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArr
 }
 
 /// A copy of the elements of an array.
-pub(super) fn elements(array: &Bound<'_, PyArrayDyn<f64>>) -> Vec<f64> {
+pub(super) fn elements(array: &Bound<'_, PyArrayDyn<f64>>) -> crate::Result<Vec<f64>> {
     let rows = view(array).elements();
-    (0..rows.count()).map(|row| rows.value(row)).collect()
+    let mut elements = reserved(rows.count())?;
+    elements.extend((0..rows.count()).map(|row| rows.value(row)));
+    Ok(elements)
 }
 
 /// The elements of an array, for as long as the reference to it lives.

@@ -238,7 +238,7 @@ where
     T: Scalar,
     T::Compute: Scalar<Compute = T::Compute>,
 {
-    fn call<L: CheckedBinaryLoss>(
+    fn call<L: CheckedBinaryLoss + Send>(
         &self,
         loss: L,
         reduction: Reduction,
@@ -248,9 +248,9 @@ where
             .weights
             .each_ref()
             .map(|weight| weight.as_ref().map(Companion::view));
-        Ok(BinaryCall::new(
-            loss, &scores, &targets, weights, reduction,
-        )?)
+        run(self.scores.py(), self.scores.len(), || {
+            BinaryCall::new(loss, &scores, &targets, weights, reduction)
+        })
     }
 
     fn loss(

@@ -291,7 +291,7 @@ impl<'py> Arguments<'_, 'py> {
             check_shape("weight", shape, &[scores.shape()[axis]], "the classes")?;
         }
         let options = ClassOptions {
-            weight: weight.as_ref().map(|w| array::elements(w)),
+            weight: weight.as_ref().map(|w| array::elements(w)).transpose()?,
             sample_weight: sample_weight.as_ref().map(|w| array::view(w)),
             ignore_index,
             label_smoothing: self.label_smoothing,

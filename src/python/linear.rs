@@ -6,6 +6,7 @@ use pyo3::types::PyDict;
 
 use super::array::{Companion, Scalar, Scores, quietly, with_dtype};
 use super::errors::axis_error;
+use super::threads::check_environment;
 use crate::error::Error;
 use crate::lanes::check_shape;
 
@@ -19,8 +20,9 @@ pub(super) fn linear<'py>(
     weight: &Object<'py>,
     bias: Option<&Object<'py>>,
 ) -> PyResult<Object<'py>> {
-    // As every function does: a wrong LOGITKIT_SIMD shows at the first call.
+    // As every function does: a wrong variable of the environment shows at the first call.
     crate::simd_level()?;
+    check_environment()?;
     with_dtype!(Scores::new(x, "x")?, x => {
         let weight = Companion::new(weight, "weight")?;
         let bias = bias.map(|bias| Companion::new(bias, "bias")).transpose()?;

@@ -7,8 +7,8 @@ use pyo3::prelude::*;
 
 use super::arguments::IgnoreIndex;
 use super::array::{self, Kind, Output, Scalar, check_not_mixed};
-use crate::error::{Error, Result};
-use crate::lanes::{View, position};
+use crate::error::Error;
+use crate::lanes::{View, position, reserved};
 use crate::targets::{Probabilities, Probability, SoftTargets, TargetsView, class_index_error};
 
 /// Targets as an array that can be read without conversion.
@@ -16,6 +16,9 @@ pub(super) enum TargetsArray<'py> {
     Indices(Bound<'py, PyArrayDyn<i64>>),
     Soft(Box<dyn SoftArray + 'py>),
 }
+
+/// Targets that take some milliseconds.
+const MANY: usize = 1 << 20;
 
 /// Stands for an ignored index that `i64` does not hold.
 const IGNORED: i64 = -1;
@@ -44,7 +47,7 @@ impl<'py> TargetsArray<'py> {
         if dtype.kind() == b'u' && dtype.itemsize() == 8 {
             let wide = array::cast::<u64>(&array)?;
             let classes = scores.shape()[axis];
-            let (indices, ignored) = narrowed(&array::view(&wide), classes, ignored)?;
+            let (indices, ignored) = narrowed(object.py(), &array::view(&wide), classes, ignored)?;
             let indices = array::from_vec(object.py(), indices, array.shape())?;
             return Ok((Self::Indices(indices), ignored));
         }
@@ -66,10 +69,11 @@ impl<'py> TargetsArray<'py> {
 
 /// `uint64` indices as `i64`: those too large for one are no classes, unless they are ignored.
 fn narrowed(
+    py: Python<'_>,
     indices: &View<'_, u64>,
     classes: usize,
     ignored: Option<i128>,
-) -> Result<(Vec<i64>, Option<i64>)> {
+) -> PyResult<(Vec<i64>, Option<i64>)> {
     let elements = indices.elements();
     let narrow = |row: usize| {
         let index = elements.value(row);
@@ -79,8 +83,14 @@ fn narrowed(
         let place = || position(row, indices.shape());
         i64::try_from(index).map_err(|_| class_index_error(place(), index.into(), classes))
     };
-    let narrow: Result<Vec<_>> = (0..elements.count()).map(narrow).collect();
-    Ok((narrow?, ignored.map(|_| IGNORED)))
+    let mut narrow_ones = reserved(elements.count())?;
+    for row in 0..elements.count() {
+        if row.is_multiple_of(MANY) {
+            py.check_signals()?;
+        }
+        narrow_ones.push(narrow(row)?);
+    }
+    Ok((narrow_ones, ignored.map(|_| IGNORED)))
 }
 
 /// An array of numbers that are probabilities.
