@@ -5,6 +5,7 @@
 
 use fearless_simd::Simd;
 
+#[cfg(target_arch = "x86_64")]
 use super::has_fused_mul_add;
 use crate::float::{Encoding, Float};
 
@@ -28,13 +29,15 @@ pub(crate) unsafe fn decode<S: Simd, T: Float>(
         }
         return;
     }
-    let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if has_fused_mul_add(simd) {
+    let done = if has_fused_mul_add(simd) {
         // SAFETY: the levels that have fused multiply-adds have these instructions, too.
-        done = unsafe { x86::decode(from, to) };
-    }
-    let _ = simd;
+        unsafe { x86::decode(from, to) }
+    } else {
+        0
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let (_, done) = (simd, 0);
     for (to, &bits) in to[done..].iter_mut().zip(&from[done..]) {
         *to = f16_to_f32(bits);
     }
@@ -60,13 +63,15 @@ pub(crate) unsafe fn encode<S: Simd, T: Float>(
         }
         return;
     }
-    let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if has_fused_mul_add(simd) {
+    let done = if has_fused_mul_add(simd) {
         // SAFETY: as above.
-        done = unsafe { x86::encode(from, to) };
-    }
-    let _ = simd;
+        unsafe { x86::encode(from, to) }
+    } else {
+        0
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let (_, done) = (simd, 0);
     for (to, &value) in to[done..].iter_mut().zip(&from[done..]) {
         *to = f32_to_f16(value);
     }
