@@ -15,6 +15,13 @@ PYTEST_FLAGS ?= -n auto
 DOCS_VENV := .venv-docs
 SITE := target/site
 
+# What makes and checks a release, and the interpreters that its wheel is tried in: the oldest and the
+# newest that are supported, or whichever there are.
+RELEASE_VENV := .venv-release
+RELEASE_BIN := $(CURDIR)/$(RELEASE_VENV)/bin
+OLDEST_PYTHON ?= $(BIN)/python
+NEWEST_PYTHON ?= $(BIN)/python
+
 # maturin refuses to choose between a conda environment and .venv, and it must be .venv.
 unexport CONDA_PREFIX
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
@@ -25,10 +32,11 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .NOTPARALLEL:
 .SUFFIXES:
 .PHONY: help demo test bench accuracy docs rustdoc lock clean build tools lint-tools \
+	wheel test-wheel test-crate audit lint-workflows release-check \
 	check-rust test-rust test-python check-python
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## build, train a network on handwritten digits, draw the result
 	@echo "== training examples/digits.py"
@@ -58,9 +66,52 @@ rustdoc: tools ## build the documentation of the crate alone
 	@echo "== cargo doc"
 	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-lock: $(VENV)/installed ## pin the newest tools, peers of the benchmarks and makers of the pages, in requirements/
+wheel: $(RELEASE_VENV)/installed ## build and check the wheel and the sdist, in dist/
+	@echo "== building the sdist, and the wheel from it (release)"
+	@rm -rf dist
+	@PATH=$(RELEASE_BIN):$$PATH VIRTUAL_ENV=$(CURDIR)/$(RELEASE_VENV) $(RELEASE_BIN)/maturin build \
+		--release --locked --zig --compatibility manylinux_2_17 --sdist --out dist \
+		--interpreter $(RELEASE_BIN)/python
+	@echo "== scripts/check_distributions.py"
+	@$(RELEASE_BIN)/python scripts/check_distributions.py dist
+	@echo "== twine"
+	@$(RELEASE_BIN)/twine check --strict dist/*
+	@echo "== auditwheel"
+	@$(RELEASE_BIN)/auditwheel show dist/*.whl | tee /dev/stderr | grep -q '"manylinux_2_17_x86_64"'
+	@echo "== abi3audit"
+	@$(RELEASE_BIN)/abi3audit --strict --summary dist/*.whl
+
+test-wheel: $(VENV)/installed ## run the tests on the wheel and the sdist in dist/, installed in clean environments
+	@scripts/test-installed oldest $(OLDEST_PYTHON) dist/*.whl
+	@scripts/test-installed newest $(NEWEST_PYTHON) dist/*.whl
+	@scripts/test-installed sdist $(NEWEST_PYTHON) dist/*.tar.gz
+
+test-crate: tools ## pack the crate as for crates.io, and build it from what is packed
+	@echo "== cargo publish --dry-run"
+	@cargo publish --dry-run --locked
+
+audit: $(RELEASE_VENV)/installed ## look for known vulnerabilities and unwanted licences
+	@scripts/check-tools deny
+	@echo "== cargo deny"
+	@cargo deny --locked --all-features check $(DENY_CHECKS)
+	@for pins in requirements/*.txt; do \
+		echo "== pip-audit of $$pins" && \
+		$(RELEASE_BIN)/pip-audit --strict --progress-spinner off --require-hashes --disable-pip \
+			--requirement $$pins || exit; \
+	done
+
+lint-workflows: $(RELEASE_VENV)/installed ## lint .github/workflows
+	@scripts/check-tools actionlint
+	@echo "== actionlint"
+	@actionlint
+	@echo "== zizmor"
+	@$(RELEASE_BIN)/zizmor --offline --no-progress --quiet --persona pedantic .github
+
+release-check: wheel test-wheel test-crate audit lint-workflows ## all that must pass before a release, but `make test`
+
+lock: $(VENV)/installed ## pin the newest tools, peers of the benchmarks and makers of pages and releases, in requirements/
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
-	@set -e; for pins in tools:dev bench:bench docs:docs; do \
+	@set -e; for pins in tools:dev bench:bench docs:docs release:release; do \
 		file=requirements/$${pins#*:}.txt; \
 		echo "== $$file"; \
 		$(BIN)/uv pip compile --quiet --upgrade pyproject.toml \
@@ -71,7 +122,7 @@ lock: $(VENV)/installed ## pin the newest tools, peers of the benchmarks and mak
 	done
 
 clean: ## remove what was built or installed
-	rm -rf target $(VENV) $(BENCH_VENV) $(DOCS_VENV) docs/api python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf target dist $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(RELEASE_VENV) docs/api python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 tools:
@@ -101,6 +152,13 @@ $(DOCS_VENV)/installed: requirements/docs.txt | tools
 	@"$$(scripts/find-python)" -m venv $(DOCS_VENV)
 	@$(DOCS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
 		-r requirements/docs.txt
+	@touch $@
+
+$(RELEASE_VENV)/installed: requirements/release.txt | tools
+	@echo "== installing requirements/release.txt into $(RELEASE_VENV)"
+	@"$$(scripts/find-python)" -m venv $(RELEASE_VENV)
+	@$(RELEASE_BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements/release.txt
 	@touch $@
 
 build: $(VENV)/installed

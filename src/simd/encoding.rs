@@ -5,6 +5,7 @@
 
 use fearless_simd::Simd;
 
+#[cfg(target_arch = "x86_64")]
 use super::has_fused_mul_add;
 use crate::float::{Encoding, Float};
 
@@ -28,13 +29,15 @@ pub(crate) unsafe fn decode<S: Simd, T: Float>(
         }
         return;
     }
-    let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if has_fused_mul_add(simd) {
+    let done = if has_fused_mul_add(simd) {
         // SAFETY: the levels that have fused multiply-adds have these instructions, too.
-        done = unsafe { x86::decode_f16(from, to) };
-    }
-    let _ = simd;
+        unsafe { x86::decode_f16(from, to) }
+    } else {
+        0
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let (_, done) = (simd, 0);
     for (to, &bits) in to[done..].iter_mut().zip(&from[done..]) {
         *to = f16_to_f32(bits);
     }
@@ -54,18 +57,20 @@ pub(crate) unsafe fn encode<S: Simd, T: Float>(
     let from = T::as_f32s(from).expect("half precision is computed with as f32");
     // SAFETY: promised by the caller.
     let to = unsafe { std::slice::from_raw_parts_mut(to.cast::<u16>(), from.len()) };
-    let mut done = 0;
     #[cfg(target_arch = "x86_64")]
-    if has_fused_mul_add(simd) {
+    let done = if has_fused_mul_add(simd) {
         // SAFETY: as above.
-        done = unsafe {
+        unsafe {
             match encoding {
                 Encoding::Bf16 => x86::encode_bf16(from, to),
                 _ => x86::encode_f16(from, to),
             }
-        };
-    }
-    let _ = simd;
+        }
+    } else {
+        0
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let (_, done) = (simd, 0);
     let rest = to[done..].iter_mut().zip(&from[done..]);
     if encoding == Encoding::Bf16 {
         rest.for_each(|(to, &value)| *to = f32_to_bf16(value));
