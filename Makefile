@@ -82,9 +82,9 @@ wheel: $(RELEASE_VENV)/installed ## build and check the wheel and the sdist, in 
 	@$(RELEASE_BIN)/abi3audit --strict --summary dist/*.whl
 
 test-wheel: $(VENV)/installed ## run the tests on the wheel and the sdist in dist/, installed in clean environments
-	@scripts/test-installed oldest $(OLDEST_PYTHON) dist/*.whl
-	@scripts/test-installed newest $(NEWEST_PYTHON) dist/*.whl
-	@scripts/test-installed sdist $(NEWEST_PYTHON) dist/*.tar.gz
+	@PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/test-installed oldest $(OLDEST_PYTHON) dist/*.whl
+	@PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/test-installed newest $(NEWEST_PYTHON) dist/*.whl
+	@PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/test-installed sdist $(NEWEST_PYTHON) dist/*.tar.gz
 
 test-crate: tools ## pack the crate as for crates.io, and build it from what is packed
 	@echo "== cargo publish --dry-run"
