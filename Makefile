@@ -20,7 +20,7 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test bench accuracy docs lock clean build tools lint-tools \
+.PHONY: help demo test soak bench accuracy docs lock clean build tools lint-tools \
 	check-rust test-rust test-python check-python
 
 help: ## list the targets
@@ -35,6 +35,10 @@ test: lint-tools check-rust docs test-rust build check-python test-python ## run
 bench: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time logitkit against torch, jax, NumPy and SciPy
 	@echo "== benches/compare.py"
 	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/compare.py $(BENCH_FLAGS)
+
+soak: build ## call everything 100,000 times, and with arrays of over 2^31 elements
+	@echo "== pytest -m soak"
+	@$(USE_VENV) $(BIN)/pytest -m soak
 
 accuracy: build ## measure the accuracy table of the README
 	@echo "== tests/accuracy.py"
