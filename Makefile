@@ -31,7 +31,7 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test bench accuracy docs rustdoc lock clean build tools lint-tools \
+.PHONY: help demo test soak bench accuracy docs rustdoc lock clean build tools lint-tools \
 	wheel test-wheel test-crate audit lint-workflows release-check \
 	check-rust test-rust test-python check-python
 
@@ -47,6 +47,10 @@ test: lint-tools check-rust rustdoc test-rust build check-python test-python ## 
 bench: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time logitkit against torch, jax, NumPy and SciPy
 	@echo "== benches/compare.py"
 	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/compare.py $(BENCH_FLAGS)
+
+soak: build ## call everything 100,000 times, and with arrays of over 2^31 elements
+	@echo "== pytest -m soak"
+	@$(USE_VENV) $(BIN)/pytest -m soak
 
 accuracy: build ## measure the table of docs/accuracy.md
 	@echo "== tests/accuracy.py"

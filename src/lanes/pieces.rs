@@ -26,12 +26,17 @@ const FEW_ROWS: usize = 4;
 /// No thread copies a row as long as this, if it lies one behind the other or in runs.
 const VERY_LONG: usize = 1 << 18;
 
+/// Nor one as long as this that lies in any other way, although gathering it thrice takes longer.
+const HUGE: usize = 1 << 20;
+
 /// Whether rows are to be cut into pieces.
 pub(super) fn are_long<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> bool {
-    let mut both = std::iter::once(input).chain(output);
+    let both = std::iter::once(input).chain(output);
     let is_few = input.count() <= FEW_ROWS && input.len() >= PARALLEL;
     let is_copied = || !both.clone().all(Rows::are_slices);
-    (is_few || (input.len() >= VERY_LONG && is_copied())) && both.all(Rows::are_runs)
+    let are_runs = both.clone().all(Rows::are_runs);
+    let limit = if are_runs { VERY_LONG } else { HUGE };
+    (is_few && are_runs) || (input.len() >= limit && is_copied())
 }
 
 /// Runs the kernel over all rows; `merge` gets what they add up to.

@@ -374,8 +374,8 @@ fn elements_mut<'a, T: Scalar>(array: &'a Bound<'_, PyArrayDyn<T>>) -> ViewMut<'
     unsafe { ViewMut::from_elements(array.data(), array.shape().iter().copied(), strides) }
 }
 
-/// Arrays up to so many bytes are there for the asking.
-const LARGE: usize = 1 << 24;
+/// Arrays up to so many bytes are there for the asking: allocators keep some memory in hand.
+const LARGE: usize = 1 << 17;
 
 /// A new array, its elements yet to be written, in Fortran order if `like` is.
 pub(super) fn empty<'py, T: Element>(
