@@ -92,7 +92,9 @@ test-wheel: $(VENV)/installed ## run the tests on the wheel and the sdist in dis
 
 test-crate: tools ## pack the crate as for crates.io, and build it from what is packed
 	@echo "== cargo publish --dry-run"
-	@cargo publish --dry-run --locked
+	@# As [profile.test]: unoptimised vector code takes longer to compile, and 16 GB of memory.
+	@CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_DEV_CODEGEN_UNITS=16 \
+		CARGO_INCREMENTAL=0 cargo publish --dry-run --locked
 
 audit: $(RELEASE_VENV)/installed ## look for known vulnerabilities and unwanted licences
 	@scripts/check-tools deny
