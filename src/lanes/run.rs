@@ -260,7 +260,7 @@ impl<T: Float> Scratch<T> {
 }
 
 /// Bytes that vectors are best aligned to: a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 
 /// So many elements of a buffer, from the start of a cache line on.
 pub(super) fn aligned<T: Float>(buffer: &mut Vec<T>, elements: usize) -> &mut [T] {

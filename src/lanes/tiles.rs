@@ -8,10 +8,10 @@ use fearless_simd::Simd;
 use super::gather::{gather, gather_class, gather_rows, scatter, scatter_class, scatter_rows};
 use super::pieces::{are_long, run_pieces};
 use super::rows::Rows;
-use super::run::{GRAIN, Scratch, aligned, run, run_grains};
+use super::run::{GRAIN, LINE, Scratch, aligned, run, run_grains};
 use super::view::{View, ViewMut};
 use crate::error::Result;
-use crate::float::Float;
+use crate::float::{Encoding, Float};
 use crate::kernel::piece::PieceKernel;
 use crate::kernel::tile::{Ahead, Tile};
 use crate::simd::level::Instructions;
@@ -284,7 +284,7 @@ impl<T, Kernel> TileGrain<'_, '_, T, Kernel> {
 #[inline(always)]
 fn ahead<T>(rows: &Rows<'_, T>, first: usize, offset: usize) -> Option<Ahead<T>> {
     let apart = matches!(Layout::of(rows), Layout::SideBySide);
-    (apart && rows.are_plain()).then(|| Ahead {
+    (apart && rows.encoding() == Encoding::Own).then(|| Ahead {
         start: rows.pointer(first).wrapping_add(offset),
         stride: rows.stride(),
     })
@@ -330,6 +330,7 @@ fn load<S: Simd, T: Float>(
             for number in 0..from.len() {
                 let tiles = tiles.chunks_exact_mut(elements);
                 for (tile, rows) in tiles.zip(by_tile(rows.clone())) {
+                    prefetch_elements(from, rows.start, number + 1);
                     let class = &mut tile[number * ROWS..][..rows.len()];
                     // SAFETY: the elements of a class lie one behind the other.
                     unsafe { gather_class(simd, from, rows.start, number, class) };
@@ -407,6 +408,7 @@ unsafe fn store<S: Simd, T: Float>(
             for number in 0..to.len() {
                 let tiles = tiles.chunks_exact_mut(elements);
                 for (tile, rows) in tiles.zip(by_tile(rows.clone())) {
+                    prefetch_elements(to, rows.start, number + 1);
                     let class = &mut tile[number * ROWS..][..rows.len()];
                     // SAFETY: the elements of a class lie one behind the other, and the caller
                     // promises the rest.
@@ -454,6 +456,22 @@ unsafe fn store<S: Simd, T: Float>(
 fn prefetch_class<T: Float>(start: *const T) {
     for lane in (0..ROWS).step_by(T::LANES) {
         prefetch(start.wrapping_add(lane));
+    }
+}
+
+/// The same for elements that are encoded or masked, and for the mask; the class need not exist.
+#[inline(always)]
+fn prefetch_elements<T: Float>(rows: &Rows<'_, T>, row: usize, class: usize) {
+    let start = rows.place(row, class).cast::<u8>();
+    let size = match rows.encoding() {
+        Encoding::Own => size_of::<T>(),
+        _ => size_of::<u16>(),
+    };
+    for line in (0..ROWS * size).step_by(LINE) {
+        prefetch(start.wrapping_add(line));
+    }
+    if let Some(mask) = rows.mask() {
+        prefetch(mask.kept.place(row, class));
     }
 }
 
