@@ -166,5 +166,14 @@ pub enum Error {
     SimdLevel(String),
 }
 
+impl Error {
+    /// There is no memory for so many elements.
+    pub(crate) fn memory_for<T>(elements: usize) -> Self {
+        Self::Memory {
+            bytes: elements as u128 * size_of::<T>() as u128,
+        }
+    }
+}
+
 /// What the operations of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

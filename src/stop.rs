@@ -25,14 +25,20 @@ pub(crate) fn catching<R>(work: impl FnOnce() -> R) -> Result<R> {
     })
 }
 
+/// Fills up a vector to so many elements, from within [`catching`]. One that grows again and again is
+/// moved as seldom as by `Vec::resize`.
+#[inline]
+pub(crate) fn fill_up<T: Clone>(vector: &mut Vec<T>, elements: usize, value: T) {
+    make_room(vector, elements);
+    vector.resize(elements, value);
+}
+
 /// Makes room in a vector for so many elements in all, from within [`catching`].
 #[inline]
 pub(crate) fn make_room<T>(vector: &mut Vec<T>, elements: usize) {
     let more = elements.saturating_sub(vector.len());
-    if more > 0 && vector.try_reserve_exact(more).is_err() {
-        give_up(Error::Memory {
-            bytes: elements as u128 * size_of::<T>() as u128,
-        });
+    if vector.try_reserve(more).is_err() {
+        give_up(Error::memory_for::<T>(elements));
     }
 }
 

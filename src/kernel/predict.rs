@@ -8,7 +8,7 @@ use super::RowKernel;
 use super::lane::Lane;
 use crate::float::Float;
 use crate::simd::reduce::partial;
-use crate::stop::make_room;
+use crate::stop::{fill_up, make_room};
 
 /// Up to this many best classes a sorted list is kept while reading; more are selected and sorted.
 const SHORT_LIST: usize = 64;
@@ -56,10 +56,8 @@ impl<T: Float> RowKernel<T, 1> for TopK {
         total: &mut Ranked<T>,
     ) {
         let start = total.values.len();
-        make_room(&mut total.values, start + self.k);
-        make_room(&mut total.indices, start + self.k);
-        total.values.resize(start + self.k, T::ZERO);
-        total.indices.resize(start + self.k, 0);
+        fill_up(&mut total.values, start + self.k, T::ZERO);
+        fill_up(&mut total.indices, start + self.k, 0);
         let best = Best {
             values: &mut total.values[start..],
             indices: &mut total.indices[start..],
@@ -179,8 +177,11 @@ impl<T: Float> Best<'_, T> {
             }
             keys.push(key);
         }
+        if k < keys.len() {
+            keys.select_nth_unstable(k);
+            keys.truncate(k);
+        }
         keys.sort_unstable();
-        keys.truncate(k);
         let places = self.values.iter_mut().zip(self.indices);
         for ((value, index), key) in places.zip(keys) {
             *index = key as i64;

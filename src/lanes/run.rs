@@ -15,7 +15,7 @@ use crate::kernel::RowKernel;
 use crate::kernel::lane::{Fetch, Lane};
 use crate::simd::level::Instructions;
 use crate::simd::{Task, dispatch, level};
-use crate::stop::{catching, checkpoint, make_room};
+use crate::stop::{catching, checkpoint, fill_up};
 
 /// Elements of a grain: large enough to pay for handing it to a thread.
 pub(super) const GRAIN: usize = 1 << 15;
@@ -212,7 +212,9 @@ pub(super) fn run_grains<T: Send, Total: Send>(
         } else {
             let mut scratch = Scratch::default();
             for index in 0..grains {
-                checkpoint();
+                if index > 0 {
+                    checkpoint();
+                }
                 merge(grain(index, &mut scratch));
             }
         }
@@ -224,9 +226,7 @@ pub(crate) fn reserved<T>(elements: usize) -> Result<Vec<T>> {
     let mut vector = Vec::new();
     vector
         .try_reserve_exact(elements)
-        .map_err(|_| Error::Memory {
-            bytes: elements as u128 * size_of::<T>() as u128,
-        })?;
+        .map_err(|_| Error::memory_for::<T>(elements))?;
     Ok(vector)
 }
 
@@ -306,8 +306,7 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
         if !all.all(Rows::are_slices) {
             self.scratch.rows.resize(K + 1, Vec::new());
             for buffer in &mut self.scratch.rows {
-                make_room(buffer, self.inputs[0].len());
-                buffer.resize(self.inputs[0].len(), T::ZERO);
+                fill_up(buffer, self.inputs[0].len(), T::ZERO);
             }
         }
         for row in self.rows.clone() {
@@ -348,18 +347,18 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
             }
             self.kernel
                 .row(simd, row, &mut lane, &mut self.scratch.kernel, &mut total);
-            if let Some(output) = self.output
-                && output.mask().is_some()
-                && output.take_slices()
-            {
+            match (self.output, scatter_from) {
+                (Some(output), Some(from)) => {
+                    // SAFETY: the buffer holds `len` elements that the kernel has written.
+                    let from = unsafe { std::slice::from_raw_parts_mut(from, len) };
+                    // SAFETY: the output's row has as many writable places.
+                    unsafe { scatter(simd, from, output, row, 0) };
+                }
                 // SAFETY: this grain alone writes the row, whose lane is done.
-                unsafe { fill_left_out(simd, output, row) };
-            }
-            if let (Some(from), Some(output)) = (scatter_from, self.output) {
-                // SAFETY: the buffer holds `len` elements that the kernel has written.
-                let from = unsafe { std::slice::from_raw_parts_mut(from, len) };
-                // SAFETY: the output's row has as many writable places.
-                unsafe { scatter(simd, from, output, row, 0) };
+                (Some(output), None) if output.mask().is_some() => unsafe {
+                    fill_left_out(simd, output, row);
+                },
+                _ => {}
             }
         }
         total

@@ -60,9 +60,10 @@ impl State {
             _ => {
                 // The affinity mask and the quota of the control group count. They are files to
                 // read, so it is done once.
-                let threads = std::thread::available_parallelism().map_or(1, usize::from);
-                self.offered = Some((process, threads.min(MOST)));
-                Ok(threads.min(MOST))
+                let offered = std::thread::available_parallelism().map_or(1, usize::from);
+                let threads = offered.min(MOST);
+                self.offered = Some((process, threads));
+                Ok(threads)
             }
         }
     }
@@ -114,7 +115,8 @@ fn from_environment() -> PyResult<Option<usize>> {
             )
         })
     });
-    number.clone().map_err(PyValueError::new_err)
+    let number = number.as_ref().copied();
+    number.map_err(|told| PyValueError::new_err(told.clone()))
 }
 
 /// An error if the environment asks for what cannot be. As with the instruction set, it shows at the
@@ -131,8 +133,9 @@ pub(super) fn run<R: Send>(
     work: impl FnOnce() -> crate::Result<R> + Send,
 ) -> PyResult<R> {
     if elements < crate::lanes::PARALLEL {
+        // So few are never shared, whoever could help.
         check_environment()?;
-        return Ok(with_helpers(Helpers::Nobody, work)?);
+        return Ok(work()?);
     }
     let helpers = state(py).helpers()?;
     py.detach(|| {
