@@ -5,6 +5,8 @@
 
 use std::ops::{Add, AddAssign, Mul, Neg, Sub};
 
+use crate::float::Float;
+
 /// `high + low` with `|low|` at most half an ulp of `high`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Wide {
@@ -69,6 +71,14 @@ impl Wide {
         let remainder = (-quotient).mul_add(other.high, self.high);
         let correction = (-quotient).mul_add(other.low, remainder + self.low) / other.high;
         Self::ordered_sum(quotient, correction)
+    }
+
+    /// As two elements of another format, the second of which is what the first lacks.
+    #[inline(always)]
+    pub(crate) fn parts<T: Float>(self) -> [T; 2] {
+        let high = T::from_f64(self.high);
+        let low = T::from_f64((self - Self::new(high.to_f64())).to_f64());
+        [high, low]
     }
 
     /// `self * factor`; most factors are 1.

@@ -36,9 +36,10 @@ pub(crate) trait BinaryLoss: Copy + Sync {
         scale: Scale<V::Element>,
     ) -> ClassLoss<V>;
 
-    /// Loss and gradient; targets are from 0 to 1. `NARROW` where results of 24 bits are wanted.
-    fn evaluate<S: Simd, const NARROW: bool>(
+    /// Loss and gradient; targets are from 0 to 1. Results may be `narrow`: of 24 bits.
+    fn evaluate<S: Simd>(
         self,
+        narrow: bool,
         x: f64x8<S>,
         target: f64x8<S>,
         pos_weight: f64x8<S>,
@@ -263,12 +264,11 @@ impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> 
         let zero = f64x8::splat(simd, 0.0);
         let Settings { loss, scale, .. } = self.settings;
         let left_out = weight.simd_eq(zero);
-        let is_narrow = T::LANES > 8;
-        let (loss, gradient) = match (WANTED == GRADIENT, is_narrow) {
-            (true, true) => evaluated::<S, L, true, true>(loss, x, y, pos_weight),
-            (true, false) => evaluated::<S, L, true, false>(loss, x, y, pos_weight),
-            (false, true) => evaluated::<S, L, false, true>(loss, x, y, pos_weight),
-            (false, false) => evaluated::<S, L, false, false>(loss, x, y, pos_weight),
+        let narrow = T::LANES > 8;
+        let (loss, gradient) = if WANTED == GRADIENT {
+            evaluated::<S, L, true>(loss, narrow, x, y, pos_weight)
+        } else {
+            evaluated::<S, L, false>(loss, narrow, x, y, pos_weight)
         };
         let loss = left_out.select(zero, loss);
         self.sum.add(loss, weight);
@@ -310,8 +310,9 @@ fn any_elements<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8>(
 
 /// [`BinaryLoss::evaluate`], in one copy for all that may be wanted.
 #[inline(never)]
-fn evaluated<S: Simd, L: BinaryLoss, const GRADIENT: bool, const NARROW: bool>(
+fn evaluated<S: Simd, L: BinaryLoss, const GRADIENT: bool>(
     loss: L,
+    narrow: bool,
     x: f64x8<S>,
     y: f64x8<S>,
     pos_weight: f64x8<S>,
@@ -320,7 +321,7 @@ fn evaluated<S: Simd, L: BinaryLoss, const GRADIENT: bool, const NARROW: bool>(
     simd.vectorize(
         #[inline(always)]
         || {
-            let (loss, gradient) = loss.evaluate::<S, NARROW>(x, y, pos_weight);
+            let (loss, gradient) = loss.evaluate(narrow, x, y, pos_weight);
             (loss, if GRADIENT { gradient } else { loss })
         },
     )
@@ -365,8 +366,9 @@ impl BinaryLoss for FromLogits {
     }
 
     #[inline(always)]
-    fn evaluate<S: Simd, const NARROW: bool>(
+    fn evaluate<S: Simd>(
         self,
+        narrow: bool,
         z: f64x8<S>,
         y: f64x8<S>,
         pos_weight: f64x8<S>,
@@ -377,7 +379,7 @@ impl BinaryLoss for FromLogits {
         // softplus(z) = max(z, 0) + log1p(e^-|z|), softplus(-z) = max(-z, 0) + the same;
         // sigmoid(|z|) = 1/(1+e), sigmoid(-|z|) = e/(1+e).
         let (log, large, small);
-        if NARROW {
+        if narrow {
             let e = exp(-z.abs());
             log = log1p(e);
             large = one / (one + e);
@@ -431,8 +433,9 @@ impl BinaryLoss for FromProbs {
     }
 
     #[inline(always)]
-    fn evaluate<S: Simd, const NARROW: bool>(
+    fn evaluate<S: Simd>(
         self,
+        _narrow: bool,
         p: f64x8<S>,
         y: f64x8<S>,
         _pos_weight: f64x8<S>,

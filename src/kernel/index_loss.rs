@@ -81,7 +81,7 @@ where
                 // Before the output is filled, which may be the input.
                 let loss = target.map_or(Wide::ZERO, |target| {
                     let (class, coefficient) = target.class.unwrap_or((0, 0.0));
-                    let normalizer = Normalizer::of(simd, lane.input(), lane.copied());
+                    let normalizer = Normalizer::of(simd, lane.input(), lane.beside_input());
                     let loss = self.loss(&normalizer, coefficient, lane.input()[class]);
                     loss.times(target.weight)
                 });

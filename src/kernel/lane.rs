@@ -18,7 +18,8 @@ pub(crate) struct Lane<'a, T, const K: usize> {
     inputs: [*const T; K],
     output: *mut T,
     len: usize,
-    copied: Option<[Option<Fetch>; 2]>,
+    /// What to fetch while the input is worked on, and the output.
+    beside: [Option<Fetch>; 2],
     memory: PhantomData<&'a mut T>,
 }
 
@@ -59,6 +60,12 @@ pub(crate) struct Fetch {
 }
 
 impl Fetch {
+    /// What lies behind a row, unless the two would crowd each other out of the cache.
+    #[inline(always)]
+    fn behind<T>(row: *const T, len: usize) -> Option<Self> {
+        (len <= FETCHED).then(|| Self::all(row.wrapping_add(len)))
+    }
+
     /// As many bytes as the row has.
     #[inline(always)]
     pub(crate) fn all<T>(start: *const T) -> Self {
@@ -233,36 +240,20 @@ unsafe fn walk_short<S: Simd, T: Float, F: RowMap<S, T>, const WRITE: bool>(
 impl<T: Float, const K: usize> Lane<'_, T, K> {
     /// The same for a copy, with what to fetch in place of what lies behind its input and output.
     #[inline(always)]
-    pub(crate) fn of_copy(self, fetch: [Option<Fetch>; 2]) -> Self {
-        let copied = Some(fetch);
-        Self { copied, ..self }
+    pub(crate) fn of_copy(self, beside: [Option<Fetch>; 2]) -> Self {
+        Self { beside, ..self }
     }
 
-    /// What to fetch in place of what lies behind the input, if that is a copy.
-    #[inline(always)]
-    pub(crate) fn copied(&self) -> Option<Fetch> {
-        self.copied.and_then(|[input, _]| input)
-    }
-
-    /// What to fetch while the input is worked on: the row behind it, unless the two would crowd
-    /// each other out of the cache.
+    /// What to fetch while the input is worked on: the row behind it, if it is none of a copy.
     #[inline(always)]
     pub(crate) fn beside_input(&self) -> Option<Fetch> {
-        match self.copied {
-            Some([input, _]) => input,
-            None => {
-                (self.len <= FETCHED).then(|| Fetch::all(self.inputs[0].wrapping_add(self.len)))
-            }
-        }
+        self.beside[0]
     }
 
     /// The same for the output.
     #[inline(always)]
     pub(crate) fn beside_output(&self) -> Option<Fetch> {
-        match self.copied {
-            Some([_, output]) => output,
-            None => (self.len <= FETCHED).then(|| Fetch::all(self.output.wrapping_add(self.len))),
-        }
+        self.beside[1]
     }
 
     /// Writes a function of the first input.
@@ -300,7 +291,10 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
             inputs,
             output,
             len,
-            copied: None,
+            beside: [
+                Fetch::behind(inputs[0], len),
+                Fetch::behind(output.cast_const(), len),
+            ],
             memory: PhantomData,
         }
     }

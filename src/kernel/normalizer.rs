@@ -40,12 +40,7 @@ impl<T: Float> Normalizer<T> {
                 } else {
                     Start::of(simd, row).map(
                         #[inline(always)]
-                        |start| {
-                            (
-                                start,
-                                start.sum(simd, row, Some(fetch.unwrap_or(behind(row)))),
-                            )
-                        },
+                        |start| (start, start.sum(simd, row, fetch.or(Some(behind(row))))),
                     )
                 };
                 let normalizer = summed.and_then(
@@ -235,7 +230,7 @@ impl<T: Float> Start<T> {
                 None => (Self::at(simd, max), Wide::ZERO),
             };
             let fetch = fetch.map(|fetch| fetch.from::<T>(number * BLOCK));
-            let sum_of_block = start.sum(simd, block, Some(fetch.unwrap_or(behind(block))));
+            let sum_of_block = start.sum(simd, block, fetch.or(Some(behind(block))));
             found = Some((start, sum + sum_of_block));
         }
         found
@@ -583,8 +578,7 @@ struct Multiple<T> {
 impl<T: Float> Multiple<T> {
     #[inline(always)]
     fn new(factor: Wide, limit: T) -> Self {
-        let high = T::from_f64(factor.high);
-        let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
+        let [high, low] = factor.parts();
         Self { high, low, limit }
     }
 }

@@ -109,7 +109,7 @@ impl<T: Float> RowKernel<T, 1> for LogSoftmax {
         _scratch: &mut Vec<f64>,
         (): &mut (),
     ) {
-        let normalizer = Normalizer::of(simd, lane.input(), lane.copied());
+        let normalizer = Normalizer::of(simd, lane.input(), lane.beside_input());
         self.piece(simd, &normalizer, 0, lane);
     }
 }
@@ -179,7 +179,7 @@ impl<T: Float> RowKernel<T, 1> for LogSumExp {
         _scratch: &mut Vec<f64>,
         total: &mut Vec<T>,
     ) {
-        let normalizer = Normalizer::of(simd, lane.input(), lane.copied());
+        let normalizer = Normalizer::of(simd, lane.input(), lane.beside_input());
         self.start(simd, 0, &normalizer, |_| T::ZERO, total);
     }
 }

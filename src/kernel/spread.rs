@@ -349,8 +349,7 @@ pub(crate) struct Linear<T> {
 impl<T: Float> Linear<T> {
     #[inline(always)]
     pub(crate) fn new(factor: Wide, summand: f64) -> Self {
-        let high = T::from_f64(factor.high);
-        let low = T::from_f64((factor - Wide::new(high.to_f64())).to_f64());
+        let [high, low] = factor.parts();
         let summand = T::from_f64(summand);
         Self { high, low, summand }
     }

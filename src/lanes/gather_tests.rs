@@ -88,22 +88,6 @@ impl Array {
     }
 }
 
-/// A function to be run at a level.
-struct With<F>(F);
-
-trait Move {
-    fn run<S: Simd>(self, simd: S);
-}
-
-impl<F: Move> Task for With<F> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        self.0.run(simd);
-    }
-}
-
 /// Which function moves elements between an array and a buffer.
 #[derive(Clone, Debug)]
 enum Call {
@@ -122,7 +106,9 @@ struct Moved<'a, 'b> {
     buffer: &'a mut [f32],
 }
 
-impl Move for Moved<'_, '_> {
+impl Task for Moved<'_, '_> {
+    type Output = ();
+
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let (rows, buffer) = (self.rows, self.buffer);
@@ -143,6 +129,12 @@ impl Move for Moved<'_, '_> {
 }
 
 impl Call {
+    /// Moves elements between rows and a buffer.
+    fn at(self, level: Instructions, rows: &Rows<'_, f32>, buffer: &mut [f32]) {
+        let call = self;
+        dispatch(level, Moved { call, rows, buffer });
+    }
+
     /// The row and class of each element of the buffer.
     fn elements(&self, classes: usize, len: usize) -> Vec<(usize, usize)> {
         let in_row = |row, start| (start..start + len).map(|class| (row, class)).collect();
@@ -217,12 +209,7 @@ fn check<E: Element<Compute = f32>>(array: &Array, masked: bool, call: &Call, le
                 array.axes
             );
             let given = buffer.clone();
-            let moved = Moved {
-                call: call.clone(),
-                rows: &rows,
-                buffer: &mut buffer,
-            };
-            dispatch(level, With(moved));
+            call.clone().at(level, &rows, &mut buffer);
             let mut expected = before.clone();
             for (at, &(row, class)) in elements.iter().enumerate() {
                 let place = array.place(row, class);
@@ -313,26 +300,9 @@ fn a_mask_may_repeat_itself() {
         for level in Instructions::available() {
             let mut together = [GUARD; 49];
             let mut one_by_one = [GUARD; 49];
-            let call = Call::GatherRows(0..7);
-            let buffer = &mut together;
-            dispatch(
-                level,
-                With(Moved {
-                    call,
-                    rows: &rows,
-                    buffer,
-                }),
-            );
+            Call::GatherRows(0..7).at(level, &rows, &mut together);
             for (row, buffer) in one_by_one.chunks_mut(7).enumerate() {
-                let call = Call::Gather { row, start: 0 };
-                dispatch(
-                    level,
-                    With(Moved {
-                        call,
-                        rows: &rows,
-                        buffer,
-                    }),
-                );
+                Call::Gather { row, start: 0 }.at(level, &rows, buffer);
             }
             for (at, &element) in elements[..49].iter().enumerate() {
                 let (row, class) = ((at / 7) as isize, (at % 7) as isize);

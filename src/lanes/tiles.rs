@@ -344,7 +344,7 @@ fn load<S: Simd, T: Float>(
                 // SAFETY: the elements of a class lie one behind the other.
                 let class = unsafe { std::slice::from_raw_parts(class, count) };
                 for (part, tile) in class.chunks(ROWS).zip(tiles.chunks_exact_mut(elements)) {
-                    prefetch_class(part.as_ptr().wrapping_offset(from.stride()));
+                    prefetch_class(part.as_ptr().wrapping_offset(from.stride()), size_of::<T>());
                     copy(part, &mut tile[number * ROWS..][..ROWS]);
                 }
             }
@@ -423,7 +423,7 @@ unsafe fn store<S: Simd, T: Float>(
                 // SAFETY: the elements of a class lie one behind the other.
                 let class = unsafe { std::slice::from_raw_parts_mut(class, count) };
                 for (part, tile) in class.chunks_mut(ROWS).zip(tiles.chunks_exact(elements)) {
-                    prefetch_class(part.as_ptr().wrapping_offset(to.stride()));
+                    prefetch_class(part.as_ptr().wrapping_offset(to.stride()), size_of::<T>());
                     copy(&tile[number * ROWS..][..part.len()], part);
                 }
             }
@@ -451,25 +451,22 @@ unsafe fn store<S: Simd, T: Float>(
     }
 }
 
-/// Fetches the elements of one class of a tile.
+/// Fetches the elements of one class of a tile, each of so many bytes.
 #[inline(always)]
-fn prefetch_class<T: Float>(start: *const T) {
-    for lane in (0..ROWS).step_by(T::LANES) {
-        prefetch(start.wrapping_add(lane));
+fn prefetch_class<T>(start: *const T, size: usize) {
+    for line in (0..ROWS * size).step_by(LINE) {
+        prefetch(start.cast::<u8>().wrapping_add(line));
     }
 }
 
 /// The same for elements that are encoded or masked, and for the mask; the class need not exist.
 #[inline(always)]
 fn prefetch_elements<T: Float>(rows: &Rows<'_, T>, row: usize, class: usize) {
-    let start = rows.place(row, class).cast::<u8>();
     let size = match rows.encoding() {
         Encoding::Own => size_of::<T>(),
         _ => size_of::<u16>(),
     };
-    for line in (0..ROWS * size).step_by(LINE) {
-        prefetch(start.wrapping_add(line));
-    }
+    prefetch_class(rows.place(row, class), size);
     if let Some(mask) = rows.mask() {
         prefetch(mask.kept.place(row, class));
     }
