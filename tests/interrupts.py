@@ -13,22 +13,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 import logitkit
-from tests.support import Array
+from tests.support import Array, like
 
 Call = Callable[[], object]
 
 # Time of the main thread's own, in seconds: it is within the call then.
 BEGUN = 0.03
-
-
-def like(value: float, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:  # noqa: ANN401
-    """Give an array of any size that takes no memory."""
-    return np.broadcast_to(np.array(value, dtype), shape)
 
 
 def endless() -> dict[str, Call]:

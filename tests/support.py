@@ -5,8 +5,12 @@ What the right answer is stands in `tests.reference`; nothing here computes a so
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import ml_dtypes
@@ -18,6 +22,7 @@ import logitkit
 from tests import reference
 from tests.reference import Loss, Total
 
+ROOT = Path(__file__).parent.parent
 Array = NDArray[Any]
 Float = type[np.floating[Any]]
 FLOATS: tuple[Float, ...] = (np.float32, np.float64)
@@ -384,3 +389,38 @@ def finite_differences(
             ends.append(float(function(moved)))
         grad[position] = (ends[0] - ends[1]) / (2.0 * step)
     return grad
+
+
+# Processes
+
+
+def python(
+    *arguments: str, environment: Mapping[str, str] = os.environ, timeout: float | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, which finds the tests."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def printed(
+    *arguments: str, environment: Mapping[str, str] = os.environ, timeout: float | None = None
+) -> str:
+    """Give what Python prints in a process of its own that ends well."""
+    run = python(*arguments, environment=environment, timeout=timeout)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+# Arrays that take no memory
+
+
+def like(value: float, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:  # noqa: ANN401
+    """Give an array of any size that is one number over and over."""
+    return np.broadcast_to(np.array(value, dtype), shape)

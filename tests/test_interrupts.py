@@ -6,13 +6,10 @@ The calls stand in `tests.interrupts`, which runs in a process of its own.
 import json
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support import printed
 
 # A call ends within half a second; on a machine that does much else it may take longer.
 LATE = 5.0
@@ -20,17 +17,8 @@ LATE = 5.0
 
 def interrupted(kind: str, **variables: str) -> list[dict[str, object]]:
     """Interrupt calls of one kind, in a process of their own."""
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.interrupts", kind],
-        cwd=ROOT,
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    found: list[dict[str, object]] = json.loads(run.stdout)
+    told = printed("-m", "tests.interrupts", kind, environment=os.environ | variables, timeout=120)
+    found: list[dict[str, object]] = json.loads(told)
     return found
 
 

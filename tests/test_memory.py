@@ -5,14 +5,12 @@ The measuring stands in `tests.memory`, which runs in a process of its own for e
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.support import printed
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="only Linux counts a process's peak anew"
@@ -47,13 +45,11 @@ def test_peaks(shape: str, axis: int, layout: str, dtype: str) -> None:
 
 def measured(*arguments: str) -> dict[str, int]:
     """Measure in a process of its own."""
-    command = [sys.executable, "-m", "tests.memory", *arguments]
     # What is freed goes back to the system at once, and is counted when it is taken again.
     variables = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(1 << 17)}
-    run = subprocess.run(
-        command, cwd=ROOT, env=variables, check=True, capture_output=True, text=True
+    peaks: dict[str, int] = json.loads(
+        printed("-m", "tests.memory", *arguments, environment=variables)
     )
-    peaks: dict[str, int] = json.loads(run.stdout)
     return peaks
 
 
@@ -66,17 +62,8 @@ def test_rows_of_millions_that_threads_share_are_not_copied() -> None:
 
 def limited(code: str, *arguments: str) -> list[str]:
     """Run code in a process whose memory it limits itself."""
-    run = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-        timeout=120,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout.splitlines()
+    variables = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    return printed("-c", code, *arguments, environment=variables, timeout=120).splitlines()
 
 
 def test_what_cannot_be_allocated_is_a_memory_error() -> None:

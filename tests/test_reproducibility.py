@@ -10,7 +10,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,12 +19,12 @@ import numpy as np
 import pytest
 
 import logitkit
+from tests import support
 from tests.digest import SMALL, bits, digests, inputs
 from tests.layouts import arrange
 from tests.operations import OPERATIONS, Operation, Shape
 from tests.support import FLOATS, HALVES, Array, Float
 
-ROOT = Path(__file__).parent.parent
 LEVELS = ("fallback", "sse4.2", "avx2", "avx512", "neon")
 
 # Enough for several threads: many rows, long rows, one row, few classes, every axis.
@@ -60,24 +59,15 @@ def environment(level: str | None) -> dict[str, str]:
 @functools.cache
 def printed(level: str | None) -> Printed:
     """Digest in a process with a forced instruction set."""
-    run = subprocess.run(
-        [sys.executable, "-m", "tests.digest"],
-        env=environment(level),
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
+    found: Printed = json.loads(
+        support.printed("-m", "tests.digest", environment=environment(level))
     )
-    found: Printed = json.loads(run.stdout)
     return found
 
 
 def call(level: str | None, code: str) -> subprocess.CompletedProcess[str]:
     """Run a line of code in a process with a forced instruction set."""
-    command = [sys.executable, "-c", f"import logitkit; {code}"]
-    return subprocess.run(
-        command, env=environment(level), capture_output=True, text=True, check=False
-    )
+    return support.python("-c", f"import logitkit; {code}", environment=environment(level))
 
 
 def available() -> list[str]:

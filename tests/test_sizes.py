@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 
 import logitkit
-from tests.support import Array
+from tests.support import Array, like
 
 HUGE = (1 << 31) + 40
-
-
-def like(value: float, shape: tuple[int, ...], dtype: type = np.float32) -> Array:
-    """Give an array of any size that takes no memory."""
-    return np.broadcast_to(np.array(value, dtype), shape)
 
 
 def untouched(shape: int | tuple[int, ...], dtype: type) -> Array:

@@ -7,7 +7,6 @@ test_processes.py.
 import os
 import re
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +15,9 @@ import numpy as np
 import pytest
 
 import logitkit
+from tests import support
 from tests.refusals import PLAIN, arguments
 
-ROOT = Path(__file__).parent.parent
 VARIABLE = "LOGITKIT_NUM_THREADS"
 CALLERS = 32
 
@@ -27,23 +26,15 @@ linux_alone = pytest.mark.skipif(
 )
 
 
-def python(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def process(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run code in a process of its own, with some variables set."""
     others = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=others | variables,
-        timeout=60,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return support.python("-c", code, environment=others | variables, timeout=60)
 
 
 def printed(code: str, **variables: str) -> list[str]:
     """Give the lines that code prints."""
-    run = python(code, **variables)
+    run = process(code, **variables)
     assert run.returncode == 0, run.stderr
     return run.stdout.splitlines()
 
@@ -79,6 +70,7 @@ for call in (lambda: logitkit.sigmoid(1.0), logitkit.get_num_threads,
 def test_every_function_tells_of_a_wrong_variable() -> None:
     code = f"""
 import logitkit
+from tests import support
 from tests.refusals import arguments
 for function in {list(PLAIN)}:
     try:
@@ -149,6 +141,7 @@ def test_one_thread_is_one() -> None:
 import os
 import numpy as np
 import logitkit
+from tests import support
 from tests.refusals import arguments
 logitkit.set_num_threads(1)
 before = len(os.listdir("/proc/self/task"))
