@@ -5,7 +5,8 @@
 //! coefficients, conversions. No loops, no rows, no mathematics.
 
 use fearless_simd::{
-    Simd, SimdFloat, SimdFloatElement, SimdNarrow, SimdWiden, f32x4, f32x16, f64x4, f64x8,
+    Simd, SimdCombine, SimdFloat, SimdFloatElement, SimdNarrow, SimdSplit, SimdWiden, f32x4,
+    f32x16, f64x4, f64x8,
 };
 use half::{bf16, f16};
 
@@ -178,6 +179,12 @@ pub trait Float: sealed::Sealed + SimdFloatElement + Send + Sync + 'static {
     fn widen<S: Simd>(vector: Self::Vector<S>) -> Self::Widened<S>;
     #[doc(hidden)]
     fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S>;
+    /// The vector of so many fours, by their numbers.
+    #[doc(hidden)]
+    fn join<S: Simd>(four: impl Fn(usize) -> Self::Quad<S>) -> Self::Vector<S>;
+    /// A vector's fours with their numbers.
+    #[doc(hidden)]
+    fn split<S: Simd>(vector: Self::Vector<S>, take: impl FnMut(usize, Self::Quad<S>));
     /// The slice as one of `f32`, if it is.
     #[doc(hidden)]
     fn as_f32s(slice: &[Self]) -> Option<&[f32]>;
@@ -326,6 +333,22 @@ impl Float for f32 {
     }
 
     #[inline(always)]
+    fn join<S: Simd>(four: impl Fn(usize) -> Self::Quad<S>) -> Self::Vector<S> {
+        let (low, high) = (four(0).combine(four(1)), four(2).combine(four(3)));
+        low.combine(high)
+    }
+
+    #[inline(always)]
+    fn split<S: Simd>(vector: Self::Vector<S>, mut take: impl FnMut(usize, Self::Quad<S>)) {
+        let (low, high) = SimdSplit::split(vector);
+        for (half, first) in [(low, 0), (high, 2)] {
+            let (low, high) = SimdSplit::split(half);
+            take(first, low);
+            take(first + 1, high);
+        }
+    }
+
+    #[inline(always)]
     fn as_f32s(slice: &[f32]) -> Option<&[f32]> {
         Some(slice)
     }
@@ -441,6 +464,18 @@ impl Float for f64 {
     #[inline(always)]
     fn narrow<S: Simd>(widened: Self::Widened<S>) -> Self::Vector<S> {
         widened[0]
+    }
+
+    #[inline(always)]
+    fn join<S: Simd>(four: impl Fn(usize) -> Self::Quad<S>) -> Self::Vector<S> {
+        four(0).combine(four(1))
+    }
+
+    #[inline(always)]
+    fn split<S: Simd>(vector: Self::Vector<S>, mut take: impl FnMut(usize, Self::Quad<S>)) {
+        let (low, high) = SimdSplit::split(vector);
+        take(0, low);
+        take(1, high);
     }
 
     #[inline(always)]

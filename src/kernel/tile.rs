@@ -159,7 +159,7 @@ impl<S: Simd, T: Float> TileTerms<S, T> {
             *x = T::Vector::<S>::from_slice(simd, class);
         }
         let terms = exp_difference(x, [self.max; N]);
-        for (term, class) in terms.into_iter().zip(classes) {
+        for (term, class) in terms.iter().zip(classes) {
             self.sum.add::<T>(term.at_most(self.largest));
             self.largest = term.at_least(self.largest);
             if KEEP {

@@ -16,7 +16,7 @@ use crate::kernel::piece::PieceKernel;
 use crate::kernel::tile::{Ahead, Tile};
 use crate::simd::level::Instructions;
 use crate::simd::reduce::prefetch;
-use crate::simd::transpose::{ROWS, reach, to_columns, to_rows};
+use crate::simd::transpose::{ROWS, to_columns, to_rows};
 use crate::simd::{Task, dispatch, level};
 
 /// Up to so many classes, a row at a time leaves vectors too empty, or takes too long to start.
@@ -36,6 +36,10 @@ const FEW_ROWS_OF_MANY: usize = 32;
 /// of one is gone before the next tile asks for it.
 const MOST_TILES: usize = 4;
 const MOST_BYTES: usize = 1 << 16;
+
+/// A tile of up to so many bytes is fetched while the one before is worked on, and so is its place in
+/// the output: a larger one would be gone from the cache before its turn.
+const MOST_FETCHED: usize = 1 << 17;
 
 /// Runs a kernel over the classes of the input along an axis for what it adds up to; `merge` gets
 /// the grains' totals in order.
@@ -233,7 +237,7 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
         let elements = self.input.len() * ROWS;
         let most = self.most_tiles();
         let [tiles, spare] = self.scratch.buffers();
-        let spare = aligned(spare, reach(self.input.len()));
+        let spare = aligned(spare, elements);
         let tiles = aligned(tiles, elements * most.min(self.tiles.len()));
         let mut left = self.tiles;
         let mut next = self.tiling.rows_of(left.clone(), most);
@@ -248,8 +252,9 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
                 let offset = of_tile.start - rows.start;
                 let read = ahead(self.input, next.start, offset);
                 let written = self.output.and_then(|to| ahead(to, rows.start, offset));
+                let is_fetched = elements * size_of::<T>() <= MOST_FETCHED;
                 let mut numbered = Tile {
-                    ahead: [read, written],
+                    ahead: [read, written].map(|ahead| ahead.filter(|_| is_fetched)),
                     elements: tile,
                     first: of_tile.start,
                     rows: of_tile.len(),
@@ -279,15 +284,25 @@ impl<T, Kernel> TileGrain<'_, '_, T, Kernel> {
     }
 }
 
-/// The elements of the rows from `first + offset` on, if each class of them lies elsewhere: what
-/// lies together the machine fetches by itself. The rows may end before.
+/// The elements of the rows from `first + offset` on. The rows may end before.
 #[inline(always)]
 fn ahead<T>(rows: &Rows<'_, T>, first: usize, offset: usize) -> Option<Ahead<T>> {
-    let apart = matches!(Layout::of(rows), Layout::SideBySide);
-    (apart && rows.encoding() == Encoding::Own).then(|| Ahead {
-        start: rows.pointer(first).wrapping_add(offset),
-        stride: rows.stride(),
-    })
+    if rows.encoding() != Encoding::Own {
+        return None;
+    }
+    let start = rows.pointer(first);
+    match Layout::of(rows) {
+        // As many elements as a class has, one class after the other, are all of them.
+        Layout::Contiguous => Some(Ahead {
+            start: start.wrapping_add(offset * rows.len()),
+            stride: ROWS as isize,
+        }),
+        Layout::SideBySide => Some(Ahead {
+            start: start.wrapping_add(offset),
+            stride: rows.stride(),
+        }),
+        Layout::Scattered => None,
+    }
 }
 
 /// The rows of each tile of a group.
