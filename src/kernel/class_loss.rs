@@ -201,7 +201,7 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
 
     #[inline(always)]
     fn loss<S: Simd>(&self, simd: S, target: &mut RowTarget<'_>, row: &[T]) -> Wide {
-        let normalizer = Normalizer::of(simd, row, None);
+        let normalizer = Normalizer::of(simd, row, [None; 2]);
         let reference = reference(&target.all, row, || normalizer.max);
         let sums = distances(simd, &mut target.all, row, reference);
         let class = target.class.map(|(class, a)| (a, row[class]));
@@ -343,7 +343,7 @@ fn subtract<S: Simd, T: Float, const K: usize>(
     if let Some(a) = even {
         let summand = -(Wide::new(a) * scale).to_f64();
         let mut difference = Linear::new(factor, summand);
-        lane.rewrite_row(simd, lane.beside_output(), &mut difference);
+        lane.rewrite_row(simd, [lane.beside_output(), None], &mut difference);
         return;
     }
     let (high, low) = splat(simd, factor);

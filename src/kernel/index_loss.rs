@@ -81,7 +81,8 @@ where
                 // Before the output is filled, which may be the input.
                 let loss = target.map_or(Wide::ZERO, |target| {
                     let (class, coefficient) = target.class.unwrap_or((0, 0.0));
-                    let normalizer = Normalizer::of(simd, lane.input(), lane.beside_input());
+                    let normalizer =
+                        Normalizer::of(simd, lane.input(), [lane.beside_input(), None]);
                     let loss = self.loss(&normalizer, coefficient, lane.input()[class]);
                     loss.times(target.weight)
                 });
@@ -175,14 +176,21 @@ where
                 #[inline(always)]
                 || self.terms(&rows, logits, &targets, start),
             );
-            if self.0.unreduced {
-                store(value(&terms), &mut losses, start);
+            let terms = if self.0.loss.z_loss == 0.0 {
+                &terms[..1]
             } else {
-                for (cost, weight) in terms {
+                &terms
+            };
+            if self.0.unreduced {
+                store(value(simd, terms), &mut losses, start);
+                continue;
+            }
+            for &(cost, weight) in terms {
+                if T::LANES == 8 {
                     sum.add(cost.high, weight);
-                    if T::LANES == 8 {
-                        sum.add(cost.low, weight);
-                    }
+                    sum.add(cost.low, weight);
+                } else {
+                    sum.add_rounded(cost.high, weight);
                 }
             }
         }
@@ -404,14 +412,19 @@ impl<C: Coefficients, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
     }
 }
 
-/// The sum of two products, rounded once or twice.
+/// The sum of the products.
 #[inline(always)]
-fn value<S: Simd, T: Float>(terms: &WeightedCosts<S, T>) -> f64x8<S> {
-    let [(first, a), (second, b)] = *terms;
-    let low = first.low * a + second.low * b;
-    first
-        .high
-        .fused_mul_add(a, second.high.fused_mul_add(b, low))
+fn value<S: Simd, T: Float>(simd: S, terms: &[(Number<S, T>, f64x8<S>)]) -> f64x8<S> {
+    let mut sum = f64x8::splat(simd, 0.0);
+    if T::LANES == 8 {
+        for &(cost, weight) in terms {
+            sum = cost.low.fused_mul_add(weight, sum);
+        }
+    }
+    for &(cost, weight) in terms.iter().rev() {
+        sum = cost.high.fused_mul_add(weight, sum);
+    }
+    sum
 }
 
 /// What the gradient of eight rows is made of.

@@ -6,11 +6,12 @@
 //! the output is written.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
-use fearless_simd::{Simd, SimdBase};
+use fearless_simd::{Select, Simd, SimdBase};
 
 use crate::float::Float;
-use crate::simd::reduce::{FETCHED, ahead, partial, prefetch};
+use crate::simd::reduce::{FETCHED, TermSum, ahead, partial, prefetch};
 use crate::simd::{has_fused_mul_add, has_wide_registers};
 
 /// `K` input rows and an output row, of equal length.
@@ -34,21 +35,13 @@ pub(crate) trait VectorMap<S: Simd, T: Float, const K: usize> {
     ) -> [T::Vector<S>; N];
 }
 
-/// The mask of a vector's lanes.
-pub(crate) type MaskOf<S, V> = <V as SimdBase<S>>::Mask;
-
-/// A function of the vectors of a row, and what it keeps of them.
+/// A function of the vectors of a row.
 pub(crate) trait RowMap<S: Simd, T: Float> {
     /// What fills up the vector of a row that is shorter.
     const FILL: T;
 
-    /// `N` vectors at once, to keep the machine's pipelines full. Where not all lanes hold elements
-    /// that are new, `new` tells which do.
-    fn map<const N: usize>(
-        &mut self,
-        x: [T::Vector<S>; N],
-        new: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N];
+    /// `N` vectors at once, to keep the machine's pipelines full.
+    fn map<const N: usize>(&mut self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N];
 }
 
 /// Memory to fetch into the cache while a row is walked.
@@ -86,7 +79,7 @@ impl Fetch {
 
     /// What is to be fetched from an element of the row on.
     #[inline(always)]
-    pub(crate) fn from<T>(self, element: usize) -> Self {
+    fn from<T>(self, element: usize) -> Self {
         let start = self
             .start
             .wrapping_add((element * size_of::<T>()) >> self.shift);
@@ -104,71 +97,189 @@ impl Fetch {
     }
 }
 
-/// Calls a function for a row, for what it keeps.
+/// What is to be fetched from an element of the row on.
 #[inline(always)]
-pub(crate) fn read_row<S: Simd, T: Float>(
-    simd: S,
-    row: &[T],
-    fetch: Option<Fetch>,
-    function: &mut impl RowMap<S, T>,
-) {
-    let (from, to) = (row.as_ptr(), std::ptr::null_mut());
-    // SAFETY: the slice is readable, and nothing is written.
-    unsafe { walk::<S, T, false>(simd, from, to, row.len(), fetch, function) }
+pub(crate) fn from_element<T>(fetch: [Option<Fetch>; 2], element: usize) -> [Option<Fetch>; 2] {
+    fetch.map(|fetch| fetch.map(|fetch| fetch.from::<T>(element)))
 }
 
-/// Calls a function for the vectors of a row, and writes its results if they are wanted.
-///
-/// The last vector ends where the row does, and so begins with elements that others hold, too. It
-/// is read before anything is written and written after everything is read: `to` may be `from`.
+/// What a function of a row adds up to.
+#[inline(always)]
+pub(crate) fn sum_row<S: Simd, T: Float>(
+    simd: S,
+    row: &[T],
+    fetch: [Option<Fetch>; 2],
+    function: &mut impl RowMap<S, T>,
+) -> TermSum<S> {
+    let mut results = [const { MaybeUninit::<T>::uninit() }; SUMMED];
+    let to = results.as_mut_ptr().cast();
+    // SAFETY: the slice is readable, and so many elements are writable.
+    unsafe { walk_and_sum::<S, T, _, false>(simd, row.as_ptr(), to, row.len(), fetch, function) }
+}
+
+/// So many results are written before they are summed up. In memory, and still in the first cache,
+/// they are widened while they are loaded; in registers they would have to be moved for that.
+pub(crate) const SUMMED: usize = 1 << 10;
+
+/// Writes a function of a row.
 ///
 /// # Safety
-/// `len` elements are readable, and writable if `WRITE`.
+/// `len` elements are readable, and writable.
 #[inline(always)]
-unsafe fn walk<S: Simd, T: Float, const WRITE: bool>(
+unsafe fn walk<S: Simd, T: Float, F: RowMap<S, T>>(
     simd: S,
     from: *const T,
     to: *mut T,
     len: usize,
-    fetch: Option<Fetch>,
+    fetch: [Option<Fetch>; 2],
+    function: &mut F,
+) {
+    // SAFETY: promised by the caller.
+    let last = unsafe { Last::of(simd, from, len, function) };
+    // SAFETY: as above.
+    unsafe { walk_whole(simd, from, to, len, fetch, function) };
+    // SAFETY: as above; all else is written.
+    unsafe { last.write(to, len) };
+}
+
+/// Writes a function of a row, and adds up what is written. Unless it is to be kept, each [`SUMMED`]
+/// results go to the same place.
+///
+/// # Safety
+/// `len` elements are readable, and as many writable as are kept.
+#[inline(always)]
+unsafe fn walk_and_sum<S: Simd, T: Float, F: RowMap<S, T>, const KEEP: bool>(
+    simd: S,
+    from: *const T,
+    to: *mut T,
+    len: usize,
+    fetch: [Option<Fetch>; 2],
+    function: &mut F,
+) -> TermSum<S> {
+    // SAFETY: promised by the caller.
+    let last = unsafe { Last::of(simd, from, len, function) };
+    let mut sum = TermSum::new(simd);
+    // An addition would wait for the one before.
+    let mut second_sum = TermSum::new(simd);
+    if let Some(new) = last.new_only(simd) {
+        sum.add::<T>(new);
+    }
+    let whole = len - len % T::LANES;
+    for start in (0..whole).step_by(SUMMED) {
+        let count = SUMMED.min(whole - start);
+        let to = if KEEP { to.wrapping_add(start) } else { to };
+        let fetch = from_element::<T>(fetch, start);
+        // SAFETY: as above.
+        unsafe { walk_whole(simd, from.add(start), to, count, fetch, function) };
+        // SAFETY: so many have just been written.
+        let results = unsafe { std::slice::from_raw_parts(to, count) };
+        let mut pairs = results.chunks_exact(2 * T::LANES);
+        for pair in &mut pairs {
+            let (first, second) = pair.split_at(T::LANES);
+            sum.add::<T>(T::Vector::<S>::from_slice(simd, first));
+            second_sum.add::<T>(T::Vector::<S>::from_slice(simd, second));
+        }
+        if !pairs.remainder().is_empty() {
+            sum.add::<T>(T::Vector::<S>::from_slice(simd, pairs.remainder()));
+        }
+    }
+    let sum = sum.plus::<T>(second_sum);
+    if KEEP {
+        // SAFETY: as above; all else is written.
+        unsafe { last.write(to, len) };
+    }
+    sum
+}
+
+/// What a function gives for the vector that ends a row, where that is no whole number of vectors. It
+/// begins with elements that others hold, too: it is read before anything is written and written
+/// after everything is read, so that a row may be written to where it is read from.
+struct Last<S: Simd, T: Float> {
+    vector: T::Vector<S>,
+    /// How many of the row's elements are in no other vector.
+    rest: usize,
+    /// Whether it is shorter than a vector, and is all of its row.
+    short: bool,
+}
+
+impl<S: Simd, T: Float> Last<S, T> {
+    /// # Safety
+    /// `len` elements are readable.
+    #[inline(always)]
+    unsafe fn of<F: RowMap<S, T>>(simd: S, from: *const T, len: usize, function: &mut F) -> Self {
+        let (rest, short) = (len % T::LANES, len < T::LANES);
+        let mut vector = T::Vector::<S>::splat(simd, T::ZERO);
+        if rest != 0 {
+            let start = len.saturating_sub(T::LANES);
+            // SAFETY: promised by the caller; the slice is gone before anything is written.
+            let elements = unsafe { std::slice::from_raw_parts(from.add(start), len - start) };
+            [vector] = function.map([partial(simd, elements, F::FILL)]);
+        }
+        Self {
+            vector,
+            rest,
+            short,
+        }
+    }
+
+    /// The results that no other vector holds, and 0 for the others.
+    #[inline(always)]
+    fn new_only(&self, simd: S) -> Option<T::Vector<S>> {
+        let splat = |value| T::Vector::<S>::splat(simd, T::from_f64(value));
+        let numbers = T::Vector::<S>::from_slice(simd, T::LANE_NUMBERS);
+        let new = if self.short {
+            numbers.simd_lt(splat(self.rest as f64))
+        } else {
+            numbers.simd_ge(splat((T::LANES - self.rest) as f64))
+        };
+        (self.rest != 0).then(|| new.select(self.vector, splat(0.0)))
+    }
+
+    /// # Safety
+    /// `len` elements are writable, and no slice of them is alive.
+    #[inline(always)]
+    unsafe fn write(&self, to: *mut T, len: usize) {
+        if self.rest == 0 {
+            return;
+        }
+        if self.short {
+            // SAFETY: promised by the caller.
+            let to = unsafe { std::slice::from_raw_parts_mut(to, len) };
+            to.copy_from_slice(&self.vector.as_slice()[..len]);
+            return;
+        }
+        // SAFETY: as above.
+        let to = unsafe { std::slice::from_raw_parts_mut(to.add(len - T::LANES), T::LANES) };
+        self.vector.store_slice(to);
+    }
+}
+
+/// Writes a function of the whole vectors of a row.
+///
+/// # Safety
+/// As for [`walk`].
+#[inline(always)]
+unsafe fn walk_whole<S: Simd, T: Float>(
+    simd: S,
+    from: *const T,
+    to: *mut T,
+    len: usize,
+    fetch: [Option<Fetch>; 2],
     function: &mut impl RowMap<S, T>,
 ) {
-    if len < T::LANES {
-        // SAFETY: promised by the caller.
-        unsafe { walk_short::<S, T, _, WRITE>(simd, from, to, len, function) };
-        return;
-    }
-    let last = len - T::LANES;
-    let rest = len % T::LANES;
-    let mut result = None;
-    if rest != 0 {
-        // SAFETY: the last vector is within the row.
-        let elements = unsafe { std::slice::from_raw_parts(from.add(last), T::LANES) };
-        let numbers = T::Vector::<S>::from_slice(simd, T::LANE_NUMBERS);
-        let first_new = T::from_f64((T::LANES - rest) as f64);
-        let new = numbers.simd_ge(T::Vector::<S>::splat(simd, first_new));
-        let [mapped] = function.map([T::Vector::<S>::from_slice(simd, elements)], Some(new));
-        result = Some(mapped);
-    }
     let mut start = 0;
     // Where one vector is many registers, several would only take long to compile.
     if has_wide_registers(simd) {
         // SAFETY: promised by the caller.
-        unsafe { walk_groups::<S, T, WRITE, 4>(simd, from, to, len, fetch, &mut start, function) };
+        unsafe { walk_groups::<S, T, 4>(simd, from, to, len, fetch, &mut start, function) };
     } else if has_fused_mul_add(simd) {
         // SAFETY: as above.
-        unsafe { walk_groups::<S, T, WRITE, 3>(simd, from, to, len, fetch, &mut start, function) };
+        unsafe { walk_groups::<S, T, 3>(simd, from, to, len, fetch, &mut start, function) };
         // SAFETY: as above.
-        unsafe { walk_groups::<S, T, WRITE, 2>(simd, from, to, len, fetch, &mut start, function) };
+        unsafe { walk_groups::<S, T, 2>(simd, from, to, len, fetch, &mut start, function) };
     }
     // SAFETY: as above.
-    unsafe { walk_groups::<S, T, WRITE, 1>(simd, from, to, len, fetch, &mut start, function) };
-    if let Some(vector) = result
-        && WRITE
-    {
-        // SAFETY: as above.
-        vector.store_slice(unsafe { std::slice::from_raw_parts_mut(to.add(last), T::LANES) });
-    }
+    unsafe { walk_groups::<S, T, 1>(simd, from, to, len, fetch, &mut start, function) };
 }
 
 /// Walks from `start` on as long as there are `N` vectors.
@@ -176,12 +287,12 @@ unsafe fn walk<S: Simd, T: Float, const WRITE: bool>(
 /// # Safety
 /// As for [`walk`].
 #[inline(always)]
-unsafe fn walk_groups<S: Simd, T: Float, const WRITE: bool, const N: usize>(
+unsafe fn walk_groups<S: Simd, T: Float, const N: usize>(
     simd: S,
     from: *const T,
     to: *mut T,
     len: usize,
-    fetch: Option<Fetch>,
+    fetch: [Option<Fetch>; 2],
     start: &mut usize,
     function: &mut impl RowMap<S, T>,
 ) {
@@ -193,47 +304,17 @@ unsafe fn walk_groups<S: Simd, T: Float, const WRITE: bool, const N: usize>(
                 unsafe { std::slice::from_raw_parts(from.add(*start + i * T::LANES), T::LANES) };
             *vector = T::Vector::<S>::from_slice(simd, elements);
         }
-        if let Some(fetch) = fetch {
+        for fetch in fetch.into_iter().flatten() {
             fetch.vectors::<T>(*start, N);
         }
-        let results = function.map(vectors, None);
-        if WRITE {
-            for (i, vector) in results.into_iter().enumerate() {
-                // SAFETY: as above, and the caller promises that it is writable.
-                let elements = unsafe {
-                    std::slice::from_raw_parts_mut(to.add(*start + i * T::LANES), T::LANES)
-                };
-                vector.store_slice(elements);
-            }
+        let results = function.map(vectors);
+        for (i, vector) in results.iter().enumerate() {
+            // SAFETY: as above, and the caller promises that it is writable.
+            let elements =
+                unsafe { std::slice::from_raw_parts_mut(to.add(*start + i * T::LANES), T::LANES) };
+            vector.store_slice(elements);
         }
         *start += N * T::LANES;
-    }
-}
-
-/// A row that is shorter than a vector.
-///
-/// # Safety
-/// As for [`walk`].
-#[inline(always)]
-unsafe fn walk_short<S: Simd, T: Float, F: RowMap<S, T>, const WRITE: bool>(
-    simd: S,
-    from: *const T,
-    to: *mut T,
-    len: usize,
-    function: &mut F,
-) {
-    if len == 0 {
-        return;
-    }
-    // SAFETY: promised by the caller; the slice is gone before anything is written.
-    let elements = unsafe { std::slice::from_raw_parts(from, len) };
-    let numbers = T::Vector::<S>::from_slice(simd, T::LANE_NUMBERS);
-    let new = numbers.simd_lt(T::Vector::<S>::splat(simd, T::from_f64(len as f64)));
-    let [result] = function.map([partial(simd, elements, F::FILL)], Some(new));
-    if WRITE {
-        // SAFETY: promised by the caller.
-        let to = unsafe { std::slice::from_raw_parts_mut(to, len) };
-        to.copy_from_slice(&result.as_slice()[..len]);
     }
 }
 
@@ -256,17 +337,37 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         self.beside[1]
     }
 
+    /// The place of the output, if the row is too long for it to be fetched beside another: memory that
+    /// is to be written takes as long as memory that is read.
+    #[inline(always)]
+    pub(crate) fn place(&self) -> Option<Fetch> {
+        (self.len > FETCHED).then(|| Fetch::all(self.output.cast_const()))
+    }
+
     /// Writes a function of the first input.
     #[inline(always)]
     pub(crate) fn write_row<S: Simd>(
         &mut self,
         simd: S,
-        fetch: Option<Fetch>,
+        fetch: [Option<Fetch>; 2],
         function: &mut impl RowMap<S, T>,
     ) {
         let (from, to) = (self.inputs[0], self.output);
         // SAFETY: `new` promises `len` elements to read and to write; `self` is borrowed mutably.
-        unsafe { walk::<S, T, true>(simd, from, to, self.len, fetch, function) }
+        unsafe { walk(simd, from, to, self.len, fetch, function) }
+    }
+
+    /// The same, and what was written adds up to.
+    #[inline(always)]
+    pub(crate) fn write_row_and_sum<S: Simd>(
+        &mut self,
+        simd: S,
+        fetch: [Option<Fetch>; 2],
+        function: &mut impl RowMap<S, T>,
+    ) -> TermSum<S> {
+        let (from, to) = (self.inputs[0], self.output);
+        // SAFETY: as above.
+        unsafe { walk_and_sum::<S, T, _, true>(simd, from, to, self.len, fetch, function) }
     }
 
     /// Replaces the output by a function of it.
@@ -274,12 +375,12 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
     pub(crate) fn rewrite_row<S: Simd>(
         &mut self,
         simd: S,
-        fetch: Option<Fetch>,
+        fetch: [Option<Fetch>; 2],
         function: &mut impl RowMap<S, T>,
     ) {
         let (from, to) = (self.output.cast_const(), self.output);
         // SAFETY: as above.
-        unsafe { walk::<S, T, true>(simd, from, to, self.len, fetch, function) }
+        unsafe { walk(simd, from, to, self.len, fetch, function) }
     }
 
     /// # Safety
@@ -392,7 +493,7 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
             for i in 0..N {
                 prefetch(behind.wrapping_add(i * T::LANES));
             }
-            for (i, vector) in results.into_iter().enumerate() {
+            for (i, vector) in results.iter().enumerate() {
                 // SAFETY: as above; the output is writable and `self` is borrowed mutably.
                 let elements = unsafe {
                     std::slice::from_raw_parts_mut(self.output.add(start + i * T::LANES), T::LANES)

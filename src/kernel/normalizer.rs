@@ -7,7 +7,7 @@
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
-use super::lane::{Fetch, Lane, MaskOf, RowMap, read_row};
+use super::lane::{Fetch, Lane, RowMap, from_element, sum_row};
 use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::math::{
@@ -28,10 +28,10 @@ pub(crate) struct Normalizer<T> {
 }
 
 impl<T: Float> Normalizer<T> {
-    /// Error of `T` below 1 ulp of `T`'s format, of `log1p(T)` likewise. Nothing given
-    /// to fetch is what lies behind.
+    /// Error of `T` below 1 ulp of `T`'s format, of `log1p(T)` likewise. Where nothing is given to be
+    /// fetched in the first place, what lies behind is.
     #[inline(never)]
-    pub(crate) fn of<S: Simd>(simd: S, row: &[T], fetch: Option<Fetch>) -> Self {
+    pub(crate) fn of<S: Simd>(simd: S, row: &[T], fetch: [Option<Fetch>; 2]) -> Self {
         simd.vectorize(
             #[inline(always)]
             || {
@@ -40,7 +40,7 @@ impl<T: Float> Normalizer<T> {
                 } else {
                     Start::of(simd, row).map(
                         #[inline(always)]
-                        |start| (start, start.sum(simd, row, fetch.or(Some(behind(row))))),
+                        |start| (start, start.sum(simd, row, or_behind(row, fetch))),
                     )
                 };
                 let normalizer = summed.and_then(
@@ -112,7 +112,7 @@ impl<T: Float> Normalizer<T> {
         let shift = Wide::new(rest) + self.log_others - log_factor;
         simd.vectorize(
             #[inline(always)]
-            || lane.write_row(simd, None, &mut ShiftedExp::new(offset, shift)),
+            || lane.write_row(simd, [None; 2], &mut ShiftedExp::new(offset, shift)),
         );
     }
 }
@@ -121,11 +121,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for ShiftedExp<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        x: [T::Vector<S>; N],
-        _new: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&mut self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         self.apply(x)
     }
 }
@@ -210,7 +206,7 @@ impl<T: Float> Start<T> {
     fn and_sum_of_blocks<S: Simd>(
         simd: S,
         row: &[T],
-        fetch: Option<Fetch>,
+        fetch: [Option<Fetch>; 2],
     ) -> Option<(Self, Wide)> {
         let mut found: Option<(Self, Wide)> = None;
         for (number, block) in row.chunks(BLOCK).enumerate() {
@@ -229,8 +225,8 @@ impl<T: Float> Start<T> {
                 }
                 None => (Self::at(simd, max), Wide::ZERO),
             };
-            let fetch = fetch.map(|fetch| fetch.from::<T>(number * BLOCK));
-            let sum_of_block = start.sum(simd, block, fetch.or(Some(behind(block))));
+            let fetch = from_element::<T>(fetch, number * BLOCK);
+            let sum_of_block = start.sum(simd, block, or_behind(block, fetch));
             found = Some((start, sum + sum_of_block));
         }
         found
@@ -255,10 +251,8 @@ impl<T: Float> Start<T> {
     /// The sum of the terms of a row, or of a part of it, the maximum's among them; NaN if there
     /// is a NaN.
     #[inline(always)]
-    pub(crate) fn sum<S: Simd>(&self, simd: S, row: &[T], fetch: Option<Fetch>) -> Wide {
-        let mut terms = Terms::new(simd, self);
-        read_row(simd, row, fetch, &mut terms);
-        terms.sum.total::<T>()
+    pub(crate) fn sum<S: Simd>(&self, simd: S, row: &[T], fetch: [Option<Fetch>; 2]) -> Wide {
+        sum_row(simd, row, fetch, &mut self.terms.clone()).total::<T>()
     }
 
     /// The sum of the terms but for one of the maximum, from that of all: `again` sums up the
@@ -324,10 +318,11 @@ impl<T: Float> Start<T> {
     }
 }
 
-/// What lies behind elements: the next row or block.
+/// In the first place what lies behind elements, the next row or block, if it is nothing else.
 #[inline(always)]
-fn behind<T>(elements: &[T]) -> Fetch {
-    Fetch::all(elements.as_ptr_range().end)
+fn or_behind<T>(elements: &[T], [first, second]: [Option<Fetch>; 2]) -> [Option<Fetch>; 2] {
+    let behind = Fetch::all(elements.as_ptr_range().end);
+    [first.or(Some(behind)), second]
 }
 
 /// Elements of a row that is read once which are worked on at a time: they stay in the first cache.
@@ -384,7 +379,7 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
             let factor = ratio::<T>(Wide::new(1.0), kept.total());
             // Rounding could give the top class more than 1.
             let mut multiple = Multiple::new(factor, T::ONE);
-            lane.rewrite_row(simd, lane.beside_output(), &mut multiple);
+            lane.rewrite_row(simd, [lane.beside_output(), None], &mut multiple);
         },
     );
 }
@@ -404,9 +399,9 @@ impl<T: Float> KeptTerms<T> {
     #[inline(always)]
     pub(crate) fn of<S: Simd>(simd: S, lane: &mut Lane<'_, T, 1>) -> Option<Self> {
         let start = Start::of(simd, lane.input())?;
-        let mut terms = Terms::new(simd, &start);
-        lane.write_row(simd, lane.beside_input(), &mut terms);
-        let sum = terms.sum.total::<T>();
+        let fetch = [lane.beside_input(), None];
+        let sum = lane.write_row_and_sum(simd, fetch, &mut start.terms.clone());
+        let sum = sum.total::<T>();
         let others = start.others(sum, || start.sum_of_kept_others(simd, lane.output()))?;
         let top = start.unit.scaled(T::FORMAT.sum_lift_factor);
         Some(Self { start, top, others })
@@ -444,7 +439,7 @@ impl<T: Float> KeptTerms<T> {
         let factor = ratio::<T>(factor, self.total());
         if is_ordinary::<T>(factor) {
             let mut multiple = Multiple::new(factor, T::INFINITY);
-            lane.rewrite_row(simd, lane.beside_output(), &mut multiple);
+            lane.rewrite_row(simd, [lane.beside_output(), None], &mut multiple);
         } else {
             self.start.write_rare_multiple(simd, factor, lane);
         }
@@ -510,7 +505,7 @@ impl<T: Float> Start<T> {
                     back: T::from_f64(back),
                     least: self.least_term(simd),
                 };
-                lane.rewrite_row(simd, None, &mut multiple);
+                lane.rewrite_row(simd, [None; 2], &mut multiple);
             },
         );
     }
@@ -532,39 +527,12 @@ fn log1p_for<S: Simd, T: Float>(simd: S, others: Wide) -> Wide {
     }
 }
 
-/// The terms of a row, and their sum.
-struct Terms<S: Simd, T> {
-    function: ScaledExp<T>,
-    sum: TermSum<S>,
-}
-
-impl<S: Simd, T: Float> Terms<S, T> {
-    #[inline(always)]
-    fn new(simd: S, start: &Start<T>) -> Self {
-        Self {
-            function: start.terms,
-            sum: TermSum::new(simd),
-        }
-    }
-}
-
-impl<S: Simd, T: Float> RowMap<S, T> for Terms<S, T> {
+impl<S: Simd, T: Float> RowMap<S, T> for ScaledExp<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        x: [T::Vector<S>; N],
-        new: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N] {
-        let terms = self.function.apply(x);
-        for term in terms {
-            self.sum.add::<T>(match new {
-                Some(new) => new.select(term, T::Vector::<S>::splat(term.token(), T::ZERO)),
-                None => term,
-            });
-        }
-        terms
+    fn map<const N: usize>(&mut self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+        self.apply(x)
     }
 }
 
@@ -587,11 +555,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for Multiple<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        mut terms: [T::Vector<S>; N],
-        _new: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&mut self, mut terms: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         for term in &mut terms {
             let c = |constant| T::Vector::<S>::splat(term.token(), constant);
             let low = *term * c(self.low);
@@ -613,12 +577,8 @@ impl<S: Simd, T: Float> RowMap<S, T> for RareMultiple<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        terms: [T::Vector<S>; N],
-        new: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N] {
-        let mut results = RowMap::<S, T>::map(&mut self.multiple, terms, new);
+    fn map<const N: usize>(&mut self, terms: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+        let mut results = RowMap::<S, T>::map(&mut self.multiple, terms);
         for (result, term) in results.iter_mut().zip(terms) {
             let c = |constant| T::Vector::<S>::splat(term.token(), constant);
             let negligible = term.simd_le(c(self.least));

@@ -1,16 +1,16 @@
 //! softmax, log_softmax and log-sum-exp of one row.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase};
+use fearless_simd::{ExtractToken, Simd, SimdBase};
 
 use super::RowKernel;
-use super::lane::{Lane, MaskOf, RowMap};
+use super::lane::{Lane, RowMap};
 use super::normalizer::{Normalizer, not_finite_sum, write_softmax};
 use super::piece::PieceKernel;
 use super::rows::{Halves, ROWS};
 use super::tile::{Tile, TileKernel};
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::{Pair, two_sum};
+use crate::simd::math::Pair;
 use crate::wide::Wide;
 
 /// `p = e^(x - lse)`.
@@ -109,7 +109,8 @@ impl<T: Float> RowKernel<T, 1> for LogSoftmax {
         _scratch: &mut Vec<f64>,
         (): &mut (),
     ) {
-        let normalizer = Normalizer::of(simd, lane.input(), lane.beside_input());
+        let fetch = [lane.beside_input(), lane.place()];
+        let normalizer = Normalizer::of(simd, lane.input(), fetch);
         self.piece(simd, &normalizer, 0, lane);
     }
 }
@@ -139,7 +140,7 @@ impl<T: Float> PieceKernel<T> for LogSoftmax {
     ) {
         if row.is_finite() {
             let mut difference = Difference::<T>::from(row.log_sum_exp());
-            lane.write_row(simd, None, &mut difference);
+            lane.write_row(simd, [lane.beside_output(), None], &mut difference);
         } else {
             lane.output().fill(T::NAN);
         }
@@ -179,7 +180,7 @@ impl<T: Float> RowKernel<T, 1> for LogSumExp {
         _scratch: &mut Vec<f64>,
         total: &mut Vec<T>,
     ) {
-        let normalizer = Normalizer::of(simd, lane.input(), lane.beside_input());
+        let normalizer = Normalizer::of(simd, lane.input(), [lane.beside_input(), None]);
         self.start(simd, 0, &normalizer, |_| T::ZERO, total);
     }
 }
@@ -244,11 +245,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for Difference<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        mut vectors: [T::Vector<S>; N],
-        _new: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&mut self, mut vectors: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         for vector in &mut vectors {
             let c = |constant| T::Vector::<S>::splat(vector.token(), constant);
             let sum = Pair {
@@ -261,11 +258,9 @@ impl<S: Simd, T: Float> RowMap<S, T> for Difference<T> {
     }
 }
 
-/// `x - (sum.high + sum.low)`, `-inf` where `x` is.
+/// `x - (sum.high + sum.low)`, where the second is at most half an ulp of the first. The first
+/// difference is exact if the two are alike; if not, its ulp is at least half of that of the first.
 #[inline(always)]
 fn difference<S: Simd, T: Float>(x: T::Vector<S>, sum: Pair<T::Vector<S>>) -> T::Vector<S> {
-    let difference = two_sum(x, -sum.high);
-    let lowest = T::Vector::<S>::splat(x.token(), -T::INFINITY);
-    let infinite = difference.high.simd_eq(lowest);
-    infinite.select(lowest, difference.high + (difference.low - sum.low))
+    (x - sum.high) - sum.low
 }

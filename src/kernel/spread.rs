@@ -7,7 +7,7 @@
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
-use super::lane::{MaskOf, RowMap};
+use super::lane::RowMap;
 use crate::float::Float;
 use crate::simd::reduce::{DotSum, ahead, prefetch};
 use crate::simd::{Vector, inlined_if_short};
@@ -359,11 +359,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for Linear<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        mut x: [T::Vector<S>; N],
-        _new: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&mut self, mut x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         for x in &mut x {
             let c = |constant| T::Vector::<S>::splat(x.token(), constant);
             let rest = x.fused_mul_add(c(self.low), c(self.summand));

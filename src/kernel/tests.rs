@@ -1,15 +1,15 @@
 //! The edges of lanes: every length about a few vectors, unaligned starts, in place, and nothing
 //! written past the end.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask};
+use fearless_simd::{ExtractToken, Simd, SimdBase};
 
-use super::lane::{Lane, MaskOf, RowMap, VectorMap, read_row};
+use super::lane::{Lane, RowMap, SUMMED, VectorMap, sum_row};
 use crate::float::Float;
 use crate::simd::level::Instructions;
 use crate::simd::{Task, dispatch};
 
-/// `2a + b + 1` of the inputs; keeps how many elements it was told are valid, and as a function of a
-/// row what those add up to.
+/// `2a + b + 1` of the inputs; keeps how many elements it was told are valid, and what the results of a
+/// row add up to.
 #[derive(Default)]
 struct Mix {
     valid: usize,
@@ -48,17 +48,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for Mix {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(
-        &mut self,
-        x: [T::Vector<S>; N],
-        new: Option<MaskOf<S, T::Vector<S>>>,
-    ) -> [T::Vector<S>; N] {
-        self.valid += new.map_or(N * T::LANES, |new| new.to_bitmask().count_ones() as usize);
-        for x in x {
-            let nothing = T::Vector::<S>::splat(x.token(), T::ZERO);
-            let counted = new.map_or(x, |new| new.select(x, nothing));
-            self.sum += counted.as_slice().iter().map(|x| x.to_f64()).sum::<f64>();
-        }
+    fn map<const N: usize>(&mut self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         x.map(|x| x + x + T::Vector::<S>::splat(x.token(), T::ONE))
     }
 }
@@ -70,8 +60,9 @@ enum Action {
     Write4,
     Read,
     Copy,
-    ReadRow,
+    SumRow,
     WriteRow,
+    WriteRowAndSum,
     CopyAndRewriteRow,
 }
 
@@ -105,11 +96,18 @@ macro_rules! mixes {
                     Action::Write4 => lane.write::<4, S>(simd, &mut mix),
                     Action::Read => lane.read(simd, &mut mix),
                     Action::Copy => lane.copy_input(),
-                    Action::ReadRow => read_row(simd, lane.input(), None, &mut mix),
-                    Action::WriteRow => lane.write_row(simd, None, &mut mix),
+                    Action::SumRow => {
+                        let sum = sum_row(simd, lane.input(), [None; 2], &mut mix);
+                        mix.sum = sum.total::<T>().to_f64();
+                    }
+                    Action::WriteRow => lane.write_row(simd, [None; 2], &mut mix),
+                    Action::WriteRowAndSum => {
+                        let sum = lane.write_row_and_sum(simd, [None; 2], &mut mix);
+                        mix.sum = sum.total::<T>().to_f64();
+                    }
                     Action::CopyAndRewriteRow => {
                         lane.copy_input();
-                        lane.rewrite_row(simd, None, &mut mix);
+                        lane.rewrite_row(simd, [None; 2], &mut mix);
                     }
                 }
                 mix
@@ -165,12 +163,13 @@ fn act<T: Float, const K: usize>(
         assert_eq!(lane.nth_input(k).len(), len, "{case}");
     }
     let kept = dispatch(level, Act(action, &mut lane));
-    let valid = if action == Action::Copy { 0 } else { len };
+    let valid = match action {
+        Action::Write1 | Action::Write4 | Action::Read => len,
+        _ => 0,
+    };
     assert_eq!(kept.valid, valid, "{case}");
     let sum = match action {
-        Action::ReadRow | Action::WriteRow | Action::CopyAndRewriteRow => {
-            (0..len).map(|i| row(0, i)).sum()
-        }
+        Action::SumRow | Action::WriteRowAndSum => (0..len).map(|i| 2.0 * row(0, i) + 1.0).sum(),
         _ => 0.0,
     };
     assert_eq!(kept.sum, sum, "{case}");
@@ -184,9 +183,11 @@ fn act<T: Float, const K: usize>(
         } else {
             let a = row(0, place);
             match action {
-                Action::Read | Action::ReadRow => before(i),
+                Action::Read | Action::SumRow => before(i),
                 Action::Copy => a,
-                Action::WriteRow | Action::CopyAndRewriteRow => 2.0 * a + 1.0,
+                Action::WriteRow | Action::WriteRowAndSum | Action::CopyAndRewriteRow => {
+                    2.0 * a + 1.0
+                }
                 _ if K == 1 => 2.0 * a + 1.0,
                 _ => 2.0 * a + row(1, place),
             }
@@ -201,13 +202,16 @@ fn edges<T: Float>() {
         Action::Write4,
         Action::Read,
         Action::Copy,
-        Action::ReadRow,
+        Action::SumRow,
         Action::WriteRow,
+        Action::WriteRowAndSum,
         Action::CopyAndRewriteRow,
     ];
     for level in Instructions::available() {
         for action in actions {
-            for len in 0..=2 * 4 * T::LANES + 1 {
+            let about = |len: usize| len - T::LANES - 1..=len + T::LANES + 1;
+            let short = 0..=2 * 4 * T::LANES + 1;
+            for len in short.chain(about(SUMMED)).chain(about(2 * SUMMED)) {
                 for start in [0, 1, T::LANES - 1] {
                     act::<T, 1>(level, action, len, start, None);
                     act::<T, 1>(level, action, len, start, Some(0));

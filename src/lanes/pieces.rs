@@ -203,7 +203,7 @@ impl<T: Float> Task for Sum<'_, '_, T> {
     fn run<S: Simd>(self, simd: S) -> Wide {
         let elements = self.piece.elements(simd, self.buffer);
         match self.without {
-            None => self.start.sum(simd, elements, None),
+            None => self.start.sum(simd, elements, [None; 2]),
             Some(holds_max) => self.start.sum_of_others(simd, elements, holds_max),
         }
     }

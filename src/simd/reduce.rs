@@ -39,6 +39,21 @@ impl<S: Simd> TermSum<S> {
         }
     }
 
+    /// The sum of both, lane by lane.
+    #[inline(always)]
+    pub(crate) fn plus<T: Float>(self, other: Self) -> Self {
+        let ([first, second], [a, b]) = (self.sums, other.sums);
+        if T::LANES == 8 {
+            let sum = two_sum(first, a);
+            return Self {
+                sums: [sum.high, (second + b) + sum.low],
+            };
+        }
+        Self {
+            sums: [first + a, second + b],
+        }
+    }
+
     /// The sums of eight lanes, each by itself.
     #[inline(always)]
     pub(crate) fn eight_lanes<T: Float>(&self, part: usize) -> Pair<f64x8<S>> {
@@ -113,6 +128,12 @@ impl<S: Simd> ProductSum<S> {
         let sum = two_sum(self.sum, product);
         self.sum = sum.high;
         self.error += sum.low + error;
+    }
+
+    /// Adds `a * b` in every lane with one rounding, which for sums of `f32` is exact enough.
+    #[inline(always)]
+    pub(crate) fn add_rounded(&mut self, a: f64x8<S>, b: f64x8<S>) {
+        self.sum = a.fused_mul_add(b, self.sum);
     }
 
     /// Adds terms: those of `f32` to `f64` lanes, which is exact enough for thousands of them.
