@@ -31,7 +31,7 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test soak sanitize bench accuracy docs rustdoc lock clean build tools lint-tools \
+.PHONY: help demo test soak bench accuracy docs rustdoc lock clean build tools lint-tools \
 	wheel test-wheel test-crate audit lint-workflows release-check \
 	check-rust test-rust test-python check-python
 
@@ -51,13 +51,6 @@ bench: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time logitkit aga
 soak: build ## call everything 100,000 times, and with arrays of over 2^31 elements
 	@echo "== pytest -m soak"
 	@$(USE_VENV) $(BIN)/pytest -m soak
-
-# Sanitizers are not stable, but the stable compiler brings them along. With a target of its own the
-# build scripts and macros stay as they are.
-sanitize: tools ## run the tests of Rust with AddressSanitizer
-	@echo "== cargo test, with AddressSanitizer"
-	@RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=target/sanitize \
-		cargo test --locked --lib --tests --target $$(rustc -vV | sed -n 's/^host: //p')
 
 accuracy: build ## measure the table of docs/accuracy.md
 	@echo "== tests/accuracy.py"
