@@ -85,36 +85,19 @@ fn pairs_to_rows<S: Simd, T: Float>(simd: S, columns: &[T], rows: &mut [T]) {
     }
 }
 
-/// Four classes of some rows, in registers.
+/// The registers that a block of four classes is turned in: four vectors, which make as many rows as
+/// one of them has elements.
 trait Block<T: Float> {
+    type Vector<S: Simd>: SimdFloat<S, Element = T>;
+
     /// How many rows.
     const ROWS: usize;
 
-    /// Reads rows that are `classes` long, and writes columns.
-    ///
-    /// # Safety
-    /// Four elements are readable at each row's, and as many as there are rows writable at each
-    /// of the first `columns` columns.
-    unsafe fn to_columns<S: Simd>(
-        simd: S,
-        from: *const T,
-        classes: usize,
-        to: *mut T,
-        columns: usize,
-    );
+    /// The vector of so many fours, by their numbers.
+    fn join<S: Simd>(four: impl Fn(usize) -> T::Quad<S>) -> Self::Vector<S>;
 
-    /// The other way: of four columns, each `places` behind `from`. Rows are written in order.
-    ///
-    /// # Safety
-    /// As many elements as there are rows are readable at each column, and four writable at each
-    /// row.
-    unsafe fn to_rows<S: Simd>(
-        simd: S,
-        from: *const T,
-        places: [usize; BLOCK],
-        to: *mut T,
-        classes: usize,
-    );
+    /// A vector's fours with their numbers.
+    fn split<S: Simd>(vector: Self::Vector<S>, take: impl FnMut(usize, T::Quad<S>));
 }
 
 /// As many rows as a vector has lanes.
@@ -124,97 +107,97 @@ struct Wide;
 struct Square;
 
 impl<T: Float> Block<T> for Wide {
+    type Vector<S: Simd> = T::Vector<S>;
+
     const ROWS: usize = T::LANES;
 
     #[inline(always)]
-    unsafe fn to_columns<S: Simd>(
-        simd: S,
-        from: *const T,
-        classes: usize,
-        to: *mut T,
-        columns: usize,
-    ) {
-        let rows = T::LANES / BLOCK;
-        let mut fours = [T::Vector::<S>::splat(simd, T::ZERO); BLOCK];
-        for (i, vector) in fours.iter_mut().enumerate() {
-            *vector = T::join::<S>(
-                #[inline(always)]
-                |four| {
-                    // SAFETY: promised by the caller.
-                    unsafe { load::<S, T::Quad<S>>(simd, from.add((i * rows + four) * classes)) }
-                },
-            );
-        }
-        // The number of an element in `fours` is made of its row's and its class's: this turns its
-        // bits until the class comes first.
-        for (i, column) in evens_first(evens_first(fours)).iter().enumerate() {
-            if i < columns {
-                // SAFETY: promised by the caller.
-                unsafe { store(*column, to.add(i * ROWS)) };
-            }
-        }
+    fn join<S: Simd>(four: impl Fn(usize) -> T::Quad<S>) -> T::Vector<S> {
+        T::join::<S>(four)
     }
 
     #[inline(always)]
-    unsafe fn to_rows<S: Simd>(
-        simd: S,
-        from: *const T,
-        places: [usize; BLOCK],
-        to: *mut T,
-        classes: usize,
-    ) {
-        // SAFETY: promised by the caller.
-        let columns = unsafe { load_four::<S, T::Vector<S>>(simd, from, places) };
-        let rows = T::LANES / BLOCK;
-        for (i, fours) in halves_mixed(halves_mixed(columns)).iter().enumerate() {
-            T::split::<S>(
-                *fours,
-                #[inline(always)]
-                |four, quad| {
-                    // SAFETY: promised by the caller.
-                    unsafe { store(quad, to.add((i * rows + four) * classes)) };
-                },
-            );
-        }
+    fn split<S: Simd>(vector: T::Vector<S>, take: impl FnMut(usize, T::Quad<S>)) {
+        T::split::<S>(vector, take);
     }
 }
 
 impl<T: Float> Block<T> for Square {
+    type Vector<S: Simd> = T::Quad<S>;
+
     const ROWS: usize = BLOCK;
 
     #[inline(always)]
-    unsafe fn to_columns<S: Simd>(
-        simd: S,
-        from: *const T,
-        classes: usize,
-        to: *mut T,
-        columns: usize,
-    ) {
-        let places = [0, 1, 2, 3].map(|row| row * classes);
-        // SAFETY: promised by the caller.
-        let rows = unsafe { load_four::<S, T::Quad<S>>(simd, from, places) };
-        for (i, column) in halves_mixed(halves_mixed(rows)).iter().enumerate() {
-            if i < columns {
-                // SAFETY: promised by the caller.
-                unsafe { store(*column, to.add(i * ROWS)) };
-            }
-        }
+    fn join<S: Simd>(four: impl Fn(usize) -> T::Quad<S>) -> T::Quad<S> {
+        four(0)
     }
 
     #[inline(always)]
-    unsafe fn to_rows<S: Simd>(
-        simd: S,
-        from: *const T,
-        places: [usize; BLOCK],
-        to: *mut T,
-        classes: usize,
-    ) {
-        // SAFETY: promised by the caller.
-        let columns = unsafe { load_four::<S, T::Quad<S>>(simd, from, places) };
-        for (row, quad) in halves_mixed(halves_mixed(columns)).iter().enumerate() {
+    fn split<S: Simd>(vector: T::Quad<S>, mut take: impl FnMut(usize, T::Quad<S>)) {
+        take(0, vector);
+    }
+}
+
+/// Reads a block of rows that are `classes` long, and writes its columns, or the first of them if
+/// there are no four classes.
+///
+/// # Safety
+/// Four elements are readable at each row, and as many as there are rows writable at each column.
+#[inline(always)]
+unsafe fn block_to_columns<S: Simd, T: Float, B: Block<T>>(
+    simd: S,
+    from: *const T,
+    classes: usize,
+    to: *mut T,
+) {
+    let rows = B::ROWS / BLOCK;
+    let mut fours = [B::Vector::<S>::splat(simd, T::ZERO); BLOCK];
+    for (i, vector) in fours.iter_mut().enumerate() {
+        *vector = B::join::<S>(
+            #[inline(always)]
+            |four| {
+                // SAFETY: promised by the caller.
+                unsafe { load::<S, T::Quad<S>>(simd, from.add((i * rows + four) * classes)) }
+            },
+        );
+    }
+    // The number of an element in `fours` is made of its row's and its class's: this turns its bits
+    // until the class comes first.
+    for (i, column) in evens_first(evens_first(fours)).iter().enumerate() {
+        if i < classes {
             // SAFETY: promised by the caller.
-            unsafe { store(*quad, to.add(row * classes)) };
+            unsafe { store(*column, to.add(i * ROWS)) };
         }
+    }
+}
+
+/// The other way: of four columns, each `places` behind `from`. Rows are written in order.
+///
+/// # Safety
+/// As many elements as there are rows are readable at each column, and four writable at each row.
+#[inline(always)]
+unsafe fn block_to_rows<S: Simd, T: Float, B: Block<T>>(
+    simd: S,
+    from: *const T,
+    places: [usize; BLOCK],
+    to: *mut T,
+    classes: usize,
+) {
+    let mut columns = [B::Vector::<S>::splat(simd, T::ZERO); BLOCK];
+    for (column, place) in columns.iter_mut().zip(places) {
+        // SAFETY: promised by the caller.
+        *column = unsafe { load(simd, from.add(place)) };
+    }
+    let rows = B::ROWS / BLOCK;
+    for (i, fours) in halves_mixed(halves_mixed(columns)).iter().enumerate() {
+        B::split::<S>(
+            *fours,
+            #[inline(always)]
+            |four, quad| {
+                // SAFETY: promised by the caller.
+                unsafe { store(quad, to.add((i * rows + four) * classes)) };
+            },
+        );
     }
 }
 
@@ -246,7 +229,7 @@ fn blocks_to_columns<S: Simd, T: Float, B: Block<T>>(
                 let to = columns[class * ROWS + row..].as_mut_ptr();
                 // SAFETY: the block's rows lie within `rows`, or in `last`, which is long enough
                 // for `BLOCK` more; column `class + i` has a place for each row.
-                unsafe { B::to_columns(simd, from.add(class), classes, to, classes) };
+                unsafe { block_to_columns::<S, T, B>(simd, from.add(class), classes, to) };
             },
         );
     }
@@ -278,7 +261,7 @@ fn blocks_to_rows<S: Simd, T: Float, B: Block<T>>(
                 // SAFETY: the places are those of columns from `class` on. The block's rows lie
                 // within `rows`, or in `last`, which is long enough for `BLOCK` more. A narrow
                 // row's block reaches into the next row, which is written after it.
-                unsafe { B::to_rows(simd, from, places, to.add(class), classes) };
+                unsafe { block_to_rows::<S, T, B>(simd, from, places, to.add(class), classes) };
             },
         );
         if to_last {
@@ -306,27 +289,6 @@ fn each_class(classes: usize, mut function: impl FnMut(usize)) {
 unsafe fn load<S: Simd, V: SimdFloat<S>>(simd: S, from: *const V::Element) -> V {
     // SAFETY: promised by the caller.
     V::from_slice(simd, unsafe { std::slice::from_raw_parts(from, V::LEN) })
-}
-
-/// The vectors at these places behind `from`.
-///
-/// # Safety
-/// As for [`load`], at each.
-#[inline(always)]
-unsafe fn load_four<S: Simd, V: SimdFloat<S>>(
-    simd: S,
-    from: *const V::Element,
-    places: [usize; BLOCK],
-) -> [V; BLOCK]
-where
-    V::Element: Float,
-{
-    let mut vectors = [V::splat(simd, V::Element::ZERO); BLOCK];
-    for (vector, place) in vectors.iter_mut().zip(places) {
-        // SAFETY: promised by the caller.
-        *vector = unsafe { load(simd, from.add(place)) };
-    }
-    vectors
 }
 
 /// # Safety
