@@ -342,8 +342,8 @@ fn subtract<S: Simd, T: Float, const K: usize>(
     };
     if let Some(a) = even {
         let summand = -(Wide::new(a) * scale).to_f64();
-        let mut difference = Linear::new(factor, summand);
-        lane.rewrite_row(simd, [lane.beside_output(), None], &mut difference);
+        let difference = Linear::new(factor, summand);
+        lane.rewrite_row(simd, [lane.beside_output(), None], &difference);
         return;
     }
     let (high, low) = splat(simd, factor);

@@ -41,7 +41,7 @@ pub(crate) trait RowMap<S: Simd, T: Float> {
     const FILL: T;
 
     /// `N` vectors at once, to keep the machine's pipelines full.
-    fn map<const N: usize>(&mut self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N];
+    fn map<const N: usize>(&self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N];
 }
 
 /// Memory to fetch into the cache while a row is walked.
@@ -109,7 +109,7 @@ pub(crate) fn sum_row<S: Simd, T: Float>(
     simd: S,
     row: &[T],
     fetch: [Option<Fetch>; 2],
-    function: &mut impl RowMap<S, T>,
+    function: &impl RowMap<S, T>,
 ) -> TermSum<S> {
     let mut results = [const { MaybeUninit::<T>::uninit() }; SUMMED];
     let to = results.as_mut_ptr().cast();
@@ -132,14 +132,14 @@ unsafe fn walk<S: Simd, T: Float, F: RowMap<S, T>>(
     to: *mut T,
     len: usize,
     fetch: [Option<Fetch>; 2],
-    function: &mut F,
+    function: &F,
 ) {
     // SAFETY: promised by the caller.
     let last = unsafe { Last::of(simd, from, len, function) };
     // SAFETY: as above.
     unsafe { walk_whole(simd, from, to, len, fetch, function) };
     // SAFETY: as above; all else is written.
-    unsafe { last.write(to, len) };
+    unsafe { last.write(to) };
 }
 
 /// Writes a function of a row, and adds up what is written. Unless it is to be kept, each [`SUMMED`]
@@ -154,7 +154,7 @@ unsafe fn walk_and_sum<S: Simd, T: Float, F: RowMap<S, T>, const KEEP: bool>(
     to: *mut T,
     len: usize,
     fetch: [Option<Fetch>; 2],
-    function: &mut F,
+    function: &F,
 ) -> TermSum<S> {
     // SAFETY: promised by the caller.
     let last = unsafe { Last::of(simd, from, len, function) };
@@ -186,7 +186,7 @@ unsafe fn walk_and_sum<S: Simd, T: Float, F: RowMap<S, T>, const KEEP: bool>(
     let sum = sum.plus::<T>(second_sum);
     if KEEP {
         // SAFETY: as above; all else is written.
-        unsafe { last.write(to, len) };
+        unsafe { last.write(to) };
     }
     sum
 }
@@ -196,30 +196,29 @@ unsafe fn walk_and_sum<S: Simd, T: Float, F: RowMap<S, T>, const KEEP: bool>(
 /// after everything is read, so that a row may be written to where it is read from.
 struct Last<S: Simd, T: Float> {
     vector: T::Vector<S>,
-    /// How many of the row's elements are in no other vector.
-    rest: usize,
-    /// Whether it is shorter than a vector, and is all of its row.
-    short: bool,
+    /// How long the row is.
+    len: usize,
 }
 
 impl<S: Simd, T: Float> Last<S, T> {
     /// # Safety
     /// `len` elements are readable.
     #[inline(always)]
-    unsafe fn of<F: RowMap<S, T>>(simd: S, from: *const T, len: usize, function: &mut F) -> Self {
-        let (rest, short) = (len % T::LANES, len < T::LANES);
+    unsafe fn of<F: RowMap<S, T>>(simd: S, from: *const T, len: usize, function: &F) -> Self {
         let mut vector = T::Vector::<S>::splat(simd, T::ZERO);
-        if rest != 0 {
+        if !len.is_multiple_of(T::LANES) {
             let start = len.saturating_sub(T::LANES);
             // SAFETY: promised by the caller; the slice is gone before anything is written.
             let elements = unsafe { std::slice::from_raw_parts(from.add(start), len - start) };
             [vector] = function.map([partial(simd, elements, F::FILL)]);
         }
-        Self {
-            vector,
-            rest,
-            short,
-        }
+        Self { vector, len }
+    }
+
+    /// How many of the row's elements are in no other vector.
+    #[inline(always)]
+    fn rest(&self) -> usize {
+        self.len % T::LANES
     }
 
     /// The results that no other vector holds, and 0 for the others.
@@ -227,29 +226,29 @@ impl<S: Simd, T: Float> Last<S, T> {
     fn new_only(&self, simd: S) -> Option<T::Vector<S>> {
         let splat = |value| T::Vector::<S>::splat(simd, T::from_f64(value));
         let numbers = T::Vector::<S>::from_slice(simd, T::LANE_NUMBERS);
-        let new = if self.short {
-            numbers.simd_lt(splat(self.rest as f64))
+        let new = if self.len < T::LANES {
+            numbers.simd_lt(splat(self.len as f64))
         } else {
-            numbers.simd_ge(splat((T::LANES - self.rest) as f64))
+            numbers.simd_ge(splat((T::LANES - self.rest()) as f64))
         };
-        (self.rest != 0).then(|| new.select(self.vector, splat(0.0)))
+        (self.rest() != 0).then(|| new.select(self.vector, splat(0.0)))
     }
 
     /// # Safety
-    /// `len` elements are writable, and no slice of them is alive.
+    /// As many elements as the row has are writable, and no slice of them is alive.
     #[inline(always)]
-    unsafe fn write(&self, to: *mut T, len: usize) {
-        if self.rest == 0 {
+    unsafe fn write(&self, to: *mut T) {
+        if self.rest() == 0 {
             return;
         }
-        if self.short {
+        if self.len < T::LANES {
             // SAFETY: promised by the caller.
-            let to = unsafe { std::slice::from_raw_parts_mut(to, len) };
-            to.copy_from_slice(&self.vector.as_slice()[..len]);
+            let to = unsafe { std::slice::from_raw_parts_mut(to, self.len) };
+            to.copy_from_slice(&self.vector.as_slice()[..self.len]);
             return;
         }
         // SAFETY: as above.
-        let to = unsafe { std::slice::from_raw_parts_mut(to.add(len - T::LANES), T::LANES) };
+        let to = unsafe { std::slice::from_raw_parts_mut(to.add(self.len - T::LANES), T::LANES) };
         self.vector.store_slice(to);
     }
 }
@@ -265,7 +264,7 @@ unsafe fn walk_whole<S: Simd, T: Float>(
     to: *mut T,
     len: usize,
     fetch: [Option<Fetch>; 2],
-    function: &mut impl RowMap<S, T>,
+    function: &impl RowMap<S, T>,
 ) {
     let mut start = 0;
     // Where one vector is many registers, several would only take long to compile.
@@ -294,7 +293,7 @@ unsafe fn walk_groups<S: Simd, T: Float, const N: usize>(
     len: usize,
     fetch: [Option<Fetch>; 2],
     start: &mut usize,
-    function: &mut impl RowMap<S, T>,
+    function: &impl RowMap<S, T>,
 ) {
     while *start + N * T::LANES <= len {
         let mut vectors = [T::Vector::<S>::splat(simd, T::ZERO); N];
@@ -350,7 +349,7 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         &mut self,
         simd: S,
         fetch: [Option<Fetch>; 2],
-        function: &mut impl RowMap<S, T>,
+        function: &impl RowMap<S, T>,
     ) {
         let (from, to) = (self.inputs[0], self.output);
         // SAFETY: `new` promises `len` elements to read and to write; `self` is borrowed mutably.
@@ -363,7 +362,7 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         &mut self,
         simd: S,
         fetch: [Option<Fetch>; 2],
-        function: &mut impl RowMap<S, T>,
+        function: &impl RowMap<S, T>,
     ) -> TermSum<S> {
         let (from, to) = (self.inputs[0], self.output);
         // SAFETY: as above.
@@ -376,7 +375,7 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         &mut self,
         simd: S,
         fetch: [Option<Fetch>; 2],
-        function: &mut impl RowMap<S, T>,
+        function: &impl RowMap<S, T>,
     ) {
         let (from, to) = (self.output.cast_const(), self.output);
         // SAFETY: as above.

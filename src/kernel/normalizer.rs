@@ -112,7 +112,7 @@ impl<T: Float> Normalizer<T> {
         let shift = Wide::new(rest) + self.log_others - log_factor;
         simd.vectorize(
             #[inline(always)]
-            || lane.write_row(simd, [None; 2], &mut ShiftedExp::new(offset, shift)),
+            || lane.write_row(simd, [None; 2], &ShiftedExp::new(offset, shift)),
         );
     }
 }
@@ -121,7 +121,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for ShiftedExp<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(&mut self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         self.apply(x)
     }
 }
@@ -252,7 +252,7 @@ impl<T: Float> Start<T> {
     /// is a NaN.
     #[inline(always)]
     pub(crate) fn sum<S: Simd>(&self, simd: S, row: &[T], fetch: [Option<Fetch>; 2]) -> Wide {
-        sum_row(simd, row, fetch, &mut self.terms.clone()).total::<T>()
+        sum_row(simd, row, fetch, &self.terms).total::<T>()
     }
 
     /// The sum of the terms but for one of the maximum, from that of all: `again` sums up the
@@ -378,8 +378,8 @@ pub(crate) fn write_softmax<S: Simd, T: Float>(simd: S, lane: &mut Lane<'_, T, 1
             };
             let factor = ratio::<T>(Wide::new(1.0), kept.total());
             // Rounding could give the top class more than 1.
-            let mut multiple = Multiple::new(factor, T::ONE);
-            lane.rewrite_row(simd, [lane.beside_output(), None], &mut multiple);
+            let multiple = Multiple::new(factor, T::ONE);
+            lane.rewrite_row(simd, [lane.beside_output(), None], &multiple);
         },
     );
 }
@@ -400,7 +400,7 @@ impl<T: Float> KeptTerms<T> {
     pub(crate) fn of<S: Simd>(simd: S, lane: &mut Lane<'_, T, 1>) -> Option<Self> {
         let start = Start::of(simd, lane.input())?;
         let fetch = [lane.beside_input(), None];
-        let sum = lane.write_row_and_sum(simd, fetch, &mut start.terms.clone());
+        let sum = lane.write_row_and_sum(simd, fetch, &start.terms);
         let sum = sum.total::<T>();
         let others = start.others(sum, || start.sum_of_kept_others(simd, lane.output()))?;
         let top = start.unit.scaled(T::FORMAT.sum_lift_factor);
@@ -438,8 +438,8 @@ impl<T: Float> KeptTerms<T> {
     ) {
         let factor = ratio::<T>(factor, self.total());
         if is_ordinary::<T>(factor) {
-            let mut multiple = Multiple::new(factor, T::INFINITY);
-            lane.rewrite_row(simd, [lane.beside_output(), None], &mut multiple);
+            let multiple = Multiple::new(factor, T::INFINITY);
+            lane.rewrite_row(simd, [lane.beside_output(), None], &multiple);
         } else {
             self.start.write_rare_multiple(simd, factor, lane);
         }
@@ -500,12 +500,12 @@ impl<T: Float> Start<T> {
                 } else {
                     (factor, 1.0)
                 };
-                let mut multiple = RareMultiple {
+                let multiple = RareMultiple {
                     multiple: Multiple::new(factor, T::INFINITY),
                     back: T::from_f64(back),
                     least: self.least_term(simd),
                 };
-                lane.rewrite_row(simd, [None; 2], &mut multiple);
+                lane.rewrite_row(simd, [None; 2], &multiple);
             },
         );
     }
@@ -531,7 +531,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for ScaledExp<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(&mut self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         self.apply(x)
     }
 }
@@ -555,7 +555,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for Multiple<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(&mut self, mut terms: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&self, mut terms: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         for term in &mut terms {
             let c = |constant| T::Vector::<S>::splat(term.token(), constant);
             let low = *term * c(self.low);
@@ -577,8 +577,8 @@ impl<S: Simd, T: Float> RowMap<S, T> for RareMultiple<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(&mut self, terms: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
-        let mut results = RowMap::<S, T>::map(&mut self.multiple, terms);
+    fn map<const N: usize>(&self, terms: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+        let mut results = RowMap::<S, T>::map(&self.multiple, terms);
         for (result, term) in results.iter_mut().zip(terms) {
             let c = |constant| T::Vector::<S>::splat(term.token(), constant);
             let negligible = term.simd_le(c(self.least));

@@ -139,8 +139,8 @@ impl<T: Float> PieceKernel<T> for LogSoftmax {
         lane: &mut Lane<'_, T, 1>,
     ) {
         if row.is_finite() {
-            let mut difference = Difference::<T>::from(row.log_sum_exp());
-            lane.write_row(simd, [lane.beside_output(), None], &mut difference);
+            let difference = Difference::<T>::from(row.log_sum_exp());
+            lane.write_row(simd, [lane.beside_output(), None], &difference);
         } else {
             lane.output().fill(T::NAN);
         }
@@ -245,7 +245,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for Difference<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(&mut self, mut vectors: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&self, mut vectors: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         for vector in &mut vectors {
             let c = |constant| T::Vector::<S>::splat(vector.token(), constant);
             let sum = Pair {

@@ -359,7 +359,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for Linear<T> {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(&mut self, mut x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&self, mut x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         for x in &mut x {
             let c = |constant| T::Vector::<S>::splat(x.token(), constant);
             let rest = x.fused_mul_add(c(self.low), c(self.summand));

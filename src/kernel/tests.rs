@@ -48,7 +48,7 @@ impl<S: Simd, T: Float> RowMap<S, T> for Mix {
     const FILL: T = T::ZERO;
 
     #[inline(always)]
-    fn map<const N: usize>(&mut self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+    fn map<const N: usize>(&self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         x.map(|x| x + x + T::Vector::<S>::splat(x.token(), T::ONE))
     }
 }
@@ -97,17 +97,17 @@ macro_rules! mixes {
                     Action::Read => lane.read(simd, &mut mix),
                     Action::Copy => lane.copy_input(),
                     Action::SumRow => {
-                        let sum = sum_row(simd, lane.input(), [None; 2], &mut mix);
+                        let sum = sum_row(simd, lane.input(), [None; 2], &mix);
                         mix.sum = sum.total::<T>().to_f64();
                     }
-                    Action::WriteRow => lane.write_row(simd, [None; 2], &mut mix),
+                    Action::WriteRow => lane.write_row(simd, [None; 2], &mix),
                     Action::WriteRowAndSum => {
-                        let sum = lane.write_row_and_sum(simd, [None; 2], &mut mix);
+                        let sum = lane.write_row_and_sum(simd, [None; 2], &mix);
                         mix.sum = sum.total::<T>().to_f64();
                     }
                     Action::CopyAndRewriteRow => {
                         lane.copy_input();
-                        lane.rewrite_row(simd, [None; 2], &mut mix);
+                        lane.rewrite_row(simd, [None; 2], &mix);
                     }
                 }
                 mix

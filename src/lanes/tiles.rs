@@ -252,9 +252,8 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
                 let offset = of_tile.start - rows.start;
                 let read = ahead(self.input, next.start, offset);
                 let written = self.output.and_then(|to| ahead(to, rows.start, offset));
-                let is_fetched = elements * size_of::<T>() <= MOST_FETCHED;
                 let mut numbered = Tile {
-                    ahead: [read, written].map(|ahead| ahead.filter(|_| is_fetched)),
+                    ahead: [read, written],
                     elements: tile,
                     first: of_tile.start,
                     rows: of_tile.len(),
@@ -284,10 +283,12 @@ impl<T, Kernel> TileGrain<'_, '_, T, Kernel> {
     }
 }
 
-/// The elements of the rows from `first + offset` on. The rows may end before.
+/// The elements of the rows from `first + offset` on, if it is worth fetching a tile of them. The rows
+/// may end before.
 #[inline(always)]
 fn ahead<T>(rows: &Rows<'_, T>, first: usize, offset: usize) -> Option<Ahead<T>> {
-    if rows.encoding() != Encoding::Own {
+    let bytes = rows.len() * ROWS * size_of::<T>();
+    if rows.encoding() != Encoding::Own || bytes > MOST_FETCHED {
         return None;
     }
     let start = rows.pointer(first);
