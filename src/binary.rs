@@ -7,13 +7,15 @@ mod from_probs;
 pub use from_logits::BinaryCrossEntropyWithLogits;
 pub use from_probs::BinaryCrossEntropy;
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::IxDyn;
 
 use crate::error::{Error, Result};
 use crate::float::Float;
 use crate::kernel::binary::{BinaryKernel, BinaryLoss, Wanted};
 use crate::kernel::range::{AnyOutside, Range};
-use crate::lanes::{View, ViewMut, check_shape, find_number, position, read_blocks, write_blocks};
+use crate::lanes::{
+    View, ViewMut, check_shape, find_number, position, read_blocks, write_blocks, zeros,
+};
 use crate::loss::{Loss, Reduction, is_probability, mean, not_a_probability};
 use crate::wide::Wide;
 
@@ -138,7 +140,7 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
             let loss = self.reduced_loss()?;
             return Ok(Loss::Reduced(T::from_f64(loss.to_f64())));
         }
-        let mut losses = ArrayD::from_elem(IxDyn(self.shape()), T::ZERO);
+        let mut losses = zeros(IxDyn(self.shape()), T::ZERO)?;
         self.write_losses(&ViewMut::of(losses.view_mut()))?;
         Ok(Loss::Unreduced(losses))
     }
@@ -164,11 +166,13 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
 
     /// Writes the loss of every element.
     pub(crate) fn write_losses(&self, losses: &ViewMut<'_, T>) -> Result<()> {
+        losses.check_shape("the array of the losses", self.shape(), L::SCORES)?;
         self.run(Wanted::Losses, Some(losses)).map(|_| ())
     }
 
     /// Writes the gradient; returns the mean or the sum of the losses.
     pub(crate) fn write_gradient(&self, gradient: &ViewMut<'_, T>) -> Result<Wide> {
+        gradient.check_shape("out", self.shape(), L::SCORES)?;
         let sum = self.run(Wanted::Gradient, Some(gradient))?;
         Ok(self.reduce(sum))
     }

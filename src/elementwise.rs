@@ -6,7 +6,7 @@ use crate::compiled::{MapElements, compiled};
 use crate::error::Result;
 use crate::float::{Element, Float};
 use crate::kernel::elementwise::{Elementwise, VectorFunction};
-use crate::lanes::{View, ViewMut, write_blocks};
+use crate::lanes::{View, ViewMut, write_blocks, zeros};
 
 /// Turns binary logits into probabilities, element by element.
 ///
@@ -228,7 +228,7 @@ fn mapped<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     function: MapElements<T::Compute>,
 ) -> Result<Array<T, D>> {
-    let mut out = Array::from_elem(logits.raw_dim(), T::ZERO);
+    let mut out = zeros(logits.raw_dim(), T::ZERO)?;
     function(&View::of(logits), &ViewMut::of(out.view_mut()))?;
     Ok(out)
 }

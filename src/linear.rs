@@ -5,7 +5,7 @@ use ndarray::{Array, ArrayView, ArrayView1, ArrayView2, Dimension};
 
 use crate::error::{Error, Result};
 use crate::float::{Element, Float};
-use crate::lanes::check_shape;
+use crate::lanes::{check_memory, check_shape};
 
 /// The fully connected layer, the one that makes the logits: `x @ weight.T + bias`.
 ///
@@ -74,6 +74,10 @@ pub fn linear<T: Element, D: Dimension>(
     let rows: usize = x.shape()[..last].iter().product();
     let mut shape = x.raw_dim();
     shape[last] = outputs;
+    // Without features there may be more results than any memory holds.
+    let sizes = shape.slice().iter().copied().filter(|&size| size > 0);
+    check_memory::<f64>(sizes.fold(1, usize::saturating_mul))?;
+    check_memory::<f64>(x.len().max(weight.len()))?;
     let flat = x.to_shape((rows, features)).expect("as many elements");
     // Sums are kept wider than the data: those of f32 in f64.
     let (flat, weight) = (flat.mapv(Element::to_f64), weight.mapv(Element::to_f64));

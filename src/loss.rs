@@ -10,7 +10,7 @@ use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
 use crate::kernel::index_loss::IndexLossKernel;
 use crate::lanes::{
     View, ViewMut, position, read_classes, read_numbers, read_rows, reserved, write_classes,
-    write_rows,
+    write_rows, zeros,
 };
 use crate::targets::{Targets, TargetsView};
 use crate::wide::Wide;
@@ -195,7 +195,7 @@ pub(crate) fn loss_and_grad<'t, T: Element, D: Dimension>(
     targets: impl Into<Targets<'t, T>>,
     axis: Axis,
 ) -> Result<LossAndGrad<T, D>> {
-    let mut gradient = Array::from_elem(scores.raw_dim(), T::ZERO);
+    let mut gradient = zeros(scores.raw_dim(), T::ZERO)?;
     let out = Some(gradient.view_mut());
     let loss = loss(function, options, scores, targets, axis, out)?;
     Ok((loss, gradient))

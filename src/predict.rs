@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::float::{Element, Float};
 use crate::kernel::class_loss::LogitsLoss;
 use crate::kernel::predict::{Hits, Ranked, TopK};
-use crate::lanes::{View, read_rows, reserved};
+use crate::lanes::{View, read_rows, reserved, zeros};
 use crate::loss::{Losses, class_losses};
 use crate::targets::{Targets, TargetsView, check_indices};
 
@@ -61,10 +61,7 @@ pub fn top_k<T: Element, D: Dimension>(
     let ranked = (compiled::<T::Compute>().top_k)(&view, k as i128, axis.0)?;
     let mut shape = scores.raw_dim();
     shape[axis.0] = k;
-    let (mut values, mut indices) = (
-        Array::from_elem(shape.clone(), T::ZERO),
-        Array::from_elem(shape, 0),
-    );
+    let (mut values, mut indices) = (zeros(shape.clone(), T::ZERO)?, zeros(shape, 0)?);
     if k > 0 {
         let rows = values
             .lanes_mut(axis)
@@ -217,6 +214,9 @@ pub(crate) fn ranked_rows<T: Float>(
         values: reserved(elements)?,
         indices: reserved(elements)?,
     };
+    if elements == 0 {
+        return Ok(ranked);
+    }
     read_rows(std::array::from_ref(scores), axis, &kernel, |grain| {
         ranked.values.extend(grain.values);
         ranked.indices.extend(grain.indices);
@@ -241,12 +241,16 @@ pub(crate) fn accuracy_of<T: Float>(
     scores.check_axis(axis)?;
     let k = check_k(k, scores, axis)?;
     let indices = targets.indices("accuracy", scores.shape(), axis)?;
-    let count = check_indices(indices, scores.shape()[axis], ignored)?;
-    let classes = indices.elements();
-    let kept = |row: usize| Some(classes.value(row)).filter(|&class| Some(class) != ignored);
+    let classes = scores.shape()[axis];
+    let count = check_indices(indices, classes, ignored)?;
+    let indices = indices.elements();
     let kernel = Hits {
         k,
-        class: |row| kept(row).map(|class| class as usize),
+        // Another thread may write an index of no class after the check.
+        class: |row| match indices.value(row) {
+            class if Some(class) == ignored || class as u64 >= classes as u64 => None,
+            class => Some(class as usize),
+        },
     };
     let mut hits = 0;
     read_rows(std::array::from_ref(scores), axis, &kernel, |grain| {

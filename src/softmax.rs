@@ -8,7 +8,7 @@ use crate::float::{Element, Float};
 use crate::kernel::RowKernel;
 use crate::kernel::piece::PieceKernel;
 use crate::kernel::softmax::LogSumExp;
-use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_rows};
+use crate::lanes::{View, ViewMut, read_classes, reserved, write_classes, write_rows, zeros};
 #[cfg(feature = "python")]
 use crate::lanes::{Where, run_over};
 
@@ -63,7 +63,7 @@ pub fn softmax<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
 ) -> Result<Array<T, D>> {
-    let mut probs = Array::from_elem(logits.raw_dim(), T::ZERO);
+    let mut probs = zeros(logits.raw_dim(), T::ZERO)?;
     softmax_into(logits, axis, probs.view_mut())?;
     Ok(probs)
 }
@@ -146,7 +146,7 @@ pub fn log_softmax<T: Element, D: Dimension>(
     logits: ArrayView<'_, T, D>,
     axis: Axis,
 ) -> Result<Array<T, D>> {
-    let mut log_probs = Array::from_elem(logits.raw_dim(), T::ZERO);
+    let mut log_probs = zeros(logits.raw_dim(), T::ZERO)?;
     log_softmax_into(logits, axis, log_probs.view_mut())?;
     Ok(log_probs)
 }
@@ -288,7 +288,7 @@ pub fn softmax_vjp<T: Element, D: Dimension>(
     cotangent: ArrayView<'_, T, D>,
     axis: Axis,
 ) -> Result<Array<T, D>> {
-    let mut gradient = Array::from_elem(probs.raw_dim(), T::ZERO);
+    let mut gradient = zeros(probs.raw_dim(), T::ZERO)?;
     softmax_vjp_into(probs, cotangent, axis, gradient.view_mut())?;
     Ok(gradient)
 }
@@ -365,7 +365,7 @@ pub fn log_softmax_vjp<T: Element, D: Dimension>(
     cotangent: ArrayView<'_, T, D>,
     axis: Axis,
 ) -> Result<Array<T, D>> {
-    let mut gradient = Array::from_elem(log_probs.raw_dim(), T::ZERO);
+    let mut gradient = zeros(log_probs.raw_dim(), T::ZERO)?;
     log_softmax_vjp_into(log_probs, cotangent, axis, gradient.view_mut())?;
     Ok(gradient)
 }

@@ -1,13 +1,13 @@
 //! Binary cross entropy from logits: the options and their documentation.
 
-use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
+use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
 use super::CheckedBinaryLoss;
 use crate::compiled::compiled;
 use crate::error::Result;
 use crate::float::Element;
 use crate::kernel::binary::FromLogits;
-use crate::lanes::{View, ViewMut};
+use crate::lanes::{View, ViewMut, zeros};
 use crate::loss::{Loss, LossAndGrad, Reduction};
 
 /// Binary cross entropy from logits, element by element, with its gradient in the same pass.
@@ -148,7 +148,7 @@ impl<'a, T: Element> BinaryCrossEntropyWithLogits<'a, T> {
         logits: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
     ) -> Result<LossAndGrad<T, D>> {
-        let mut gradient = Array::from_elem(logits.raw_dim(), T::ZERO);
+        let mut gradient = zeros(logits.raw_dim(), T::ZERO)?;
         let loss = self.loss_and_grad_into(logits, targets, gradient.view_mut())?;
         Ok((loss, gradient))
     }

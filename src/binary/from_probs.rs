@@ -1,13 +1,13 @@
 //! Binary cross entropy from probabilities: the options and their documentation.
 
-use ndarray::{Array, ArrayView, ArrayViewMut, Dimension};
+use ndarray::{ArrayView, ArrayViewMut, Dimension};
 
 use super::CheckedBinaryLoss;
 use crate::compiled::compiled;
 use crate::error::Result;
 use crate::float::Element;
 use crate::kernel::binary::FromProbs;
-use crate::lanes::{View, ViewMut};
+use crate::lanes::{View, ViewMut, zeros};
 use crate::loss::{Loss, LossAndGrad, Reduction, check_eps};
 
 /// Binary cross entropy from probabilities, element by element.
@@ -149,7 +149,7 @@ impl<'a, T: Element> BinaryCrossEntropy<'a, T> {
         probs: ArrayView<'_, T, D>,
         targets: ArrayView<'_, T, D>,
     ) -> Result<LossAndGrad<T, D>> {
-        let mut gradient = Array::from_elem(probs.raw_dim(), T::ZERO);
+        let mut gradient = zeros(probs.raw_dim(), T::ZERO)?;
         let loss = self.loss_and_grad_into(probs, targets, gradient.view_mut())?;
         Ok((loss, gradient))
     }

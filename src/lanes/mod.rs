@@ -19,7 +19,8 @@ pub(crate) use rows::Rows;
 #[cfg(feature = "python")]
 pub(crate) use run::PARALLEL;
 pub(crate) use run::{
-    ValueKernel, read_blocks, read_rows, read_values, reserved, write_blocks, write_rows,
+    ValueKernel, check_memory, read_blocks, read_rows, read_values, reserved, write_blocks,
+    write_rows, zeros,
 };
 #[cfg(feature = "python")]
 pub(crate) use team::{Helpers, with_helpers};

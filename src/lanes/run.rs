@@ -4,6 +4,7 @@
 //! number of threads never shows in a result.
 
 use fearless_simd::Simd;
+use ndarray::{Array, Dimension};
 
 use super::gather::{fill_left_out, gather, scatter};
 use super::rows::Rows;
@@ -166,6 +167,10 @@ pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let (rows, elements) = (inputs[0].count(), inputs[0].elements());
+    if output.is_some() && elements == 0 {
+        // There may be more rows without classes than anybody could count.
+        return Ok(());
+    }
     let rows_in_grain = (GRAIN / inputs[0].len().max(1)).max(1);
     let grain = |index: usize, scratch: &mut Scratch<T>| {
         let first = index * rows_in_grain;
@@ -228,6 +233,24 @@ pub(crate) fn reserved<T>(elements: usize) -> Result<Vec<T>> {
         .try_reserve_exact(elements)
         .map_err(|_| Error::memory_for::<T>(elements))?;
     Ok(vector)
+}
+
+/// Arrays up to so many bytes are not worth asking for beforehand.
+const SMALL: usize = 1 << 20;
+
+/// An error if there is no memory for so many elements. Allocating them all the same would end the
+/// process, and a view that repeats its elements may be larger than any memory.
+pub(crate) fn check_memory<T>(elements: usize) -> Result<()> {
+    if elements > SMALL / size_of::<T>() {
+        reserved::<T>(elements)?;
+    }
+    Ok(())
+}
+
+/// A new array of zeros.
+pub(crate) fn zeros<T: Clone, D: Dimension>(shape: D, zero: T) -> Result<Array<T, D>> {
+    check_memory::<T>(shape.size())?;
+    Ok(Array::from_elem(shape, zero))
 }
 
 /// Memory that a thread reuses from grain to grain.

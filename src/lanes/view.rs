@@ -318,7 +318,11 @@ pub(crate) fn blocks<'a, T, const K: usize>(
     let views: Dims<&View<'a, T>> = inputs.iter().chain(output.map(|o| &o.view)).collect();
     let shape = inputs[0].shape();
     let mut order: Dims<usize> = (0..shape.len()).filter(|&d| shape[d] != 1).collect();
-    order.sort_by_key(|&d| std::cmp::Reverse(inputs[0].strides[d].unsigned_abs()));
+    // Where one has no elements there are to be no blocks, rather than many empty ones.
+    order.sort_by_key(|&d| {
+        let stride = inputs[0].strides[d].unsigned_abs();
+        (shape[d] != 0, std::cmp::Reverse(stride))
+    });
 
     // Dimensions are joined where they lie one behind the other in every array; the last of a
     // joined group gives its strides.
