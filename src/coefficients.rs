@@ -50,6 +50,9 @@ pub(crate) struct Plan<'a> {
     /// Some row of soft targets may be without a coefficient.
     has_empty: bool,
     divisor: Wide,
+    /// The last class. Indices are checked, but another thread may write to them after that: what
+    /// is no class any more counts as this one.
+    last: usize,
 }
 
 enum Rowwise<'a> {
@@ -116,6 +119,7 @@ impl<'a> Plan<'a> {
             keep_empty,
             has_empty: true,
             divisor: Wide::new(1.0),
+            last: classes - 1,
         };
         if options.reduction == Reduction::Mean {
             let rows = indices_shape.iter().product();
@@ -179,6 +183,11 @@ impl<'a> Plan<'a> {
     }
 
     #[inline(always)]
+    fn class(&self, index: i64) -> usize {
+        (index as usize).min(self.last)
+    }
+
+    #[inline(always)]
     fn class_weight(&self, class: usize) -> f64 {
         self.mixing.weight.map_or(1.0, |w| w[class])
     }
@@ -209,7 +218,7 @@ impl Coefficients for Plan<'_> {
                 if Some(index) == *ignored {
                     return None;
                 }
-                let class = index as usize;
+                let class = self.class(index);
                 let coefficient = self.mixing.sharpness * self.class_weight(class);
                 let empty = coefficient == 0.0 && self.is_sharp;
                 (!empty || self.keep_empty).then(|| RowTarget {
@@ -253,6 +262,9 @@ impl Coefficients for Plan<'_> {
         if self.mixing.weight.is_none() && self.sample_weight.is_none() && ignored.is_none() {
             targets.coefficient[..rows].fill(self.mixing.sharpness);
             targets.weight[..rows].fill(1.0);
+            for class in &mut targets.class[..rows] {
+                *class = self.class(*class) as i64;
+            }
             return;
         }
         for row in 0..rows {
@@ -262,7 +274,9 @@ impl Coefficients for Plan<'_> {
                 targets.class[row] = 0;
                 continue;
             }
-            let coefficient = self.mixing.sharpness * self.class_weight(class as usize);
+            let class = self.class(class);
+            targets.class[row] = class as i64;
+            let coefficient = self.mixing.sharpness * self.class_weight(class);
             if coefficient != 0.0 || self.keep_empty {
                 targets.coefficient[row] = coefficient;
                 targets.weight[row] = weight;
@@ -319,7 +333,7 @@ impl ValueKernel<i64> for WeightSum<'_, '_> {
             for (lane, &index) in indices.iter().enumerate() {
                 if !self.0.is_ignored(index) {
                     weights[lane] = self.0.row_weight(first + eight * 8 + lane);
-                    class_weights[lane] = self.0.class_weight(index as usize);
+                    class_weights[lane] = self.0.class_weight(self.0.class(index));
                 }
             }
             let weights = f64x8::from_slice(simd, &weights);

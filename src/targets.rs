@@ -291,7 +291,10 @@ pub(crate) fn check_indices(
         return Ok(found.kept);
     }
     let row = find_number(elements.count(), |row| check.is_wrong(elements.value(row)));
-    let row = row.expect("a wrong index was found");
+    let Some(row) = row else {
+        // Another thread has written to it meanwhile.
+        return Ok(found.kept);
+    };
     Err(class_index_error(
         position(row, indices.shape()),
         elements.value(row).into(),

@@ -1,6 +1,6 @@
 //! Arguments that are no arrays: axes, class indices to ignore, numbers of classes.
 
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyInt, PyTuple};
 
@@ -25,7 +25,7 @@ fn integer(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<i1
     if object.is_instance_of::<PyBool>() {
         return Err(wrong_type());
     }
-    let index = object.call_method0("__index__").map_err(|_| wrong_type())?;
+    let index = index_of(object)?.ok_or_else(wrong_type)?;
     match index.extract::<i128>() {
         Ok(value) => Ok(value),
         Err(_) if index.lt(0)? => Ok(i128::MIN),
@@ -33,9 +33,25 @@ fn integer(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<i1
     }
 }
 
+/// An object as an int, if it is an integer. What its own code raises comes through, but that it is of
+/// the wrong type.
+pub(super) fn index_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = object.py();
+    match py.import("operator")?.call_method1("index", (object,)) {
+        Ok(index) => Ok(Some(index)),
+        Err(error) if error.is_instance_of::<PyTypeError>(py) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// A real number, named in the error if it is none.
 fn number(object: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
     object.extract::<f64>().map_err(|error| {
+        if error.is_instance_of::<PyOverflowError>(object.py()) {
+            return PyValueError::new_err(format!(
+                "{name} is a number beyond those of float64, expected a smaller one"
+            ));
+        }
         if !error.is_instance_of::<PyTypeError>(object.py()) {
             return error;
         }

@@ -12,11 +12,12 @@ use numpy::{
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefReference};
 
+use super::hold::Hold;
 use super::interop;
 use crate::float;
-use crate::lanes::{View, ViewMut, reserved};
+use crate::lanes::{View, reserved};
 
 /// An element type of both sides.
 pub(super) trait Scalar: float::Element<Compute: Element> + Element {}
@@ -80,7 +81,7 @@ fn is_exact(object: &Bound<'_, PyAny>) -> bool {
 }
 
 /// Whether every element lies at a multiple of its size, which strides counted in elements need.
-fn is_aligned<T>(array: &Bound<'_, PyUntypedArray>) -> bool {
+pub(super) fn is_aligned<T>(array: &Bound<'_, PyUntypedArray>) -> bool {
     let size = size_of::<T>();
     // SAFETY: the array is alive; its data pointer is only looked at.
     let start = unsafe { (*array.as_array_ptr()).fields.data } as usize;
@@ -139,25 +140,50 @@ pub(super) fn check_not_mixed<T: Scalar>(
     )))
 }
 
+/// Any array-like as an ndarray.
+///
+/// Converting an object may run any code, which may change arrays that are converted already. So a
+/// call with several arguments converts them all before it looks at one of them.
+pub(super) fn given<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    if is_exact(object) {
+        return Ok(object.clone());
+    }
+    check_mask(
+        object,
+        name,
+        &format!(
+            "for instance with {name}.filled(0), or with {name}.filled(-np.inf) to leave classes \
+             out (what where=~x.mask does in functions that have where=)"
+        ),
+    )?;
+    interop::asarray(object, name)
+}
+
+/// [`given`] for an argument that may be left out.
+pub(super) fn given_if_any<'py>(
+    object: Option<&Bound<'py, PyAny>>,
+    name: &str,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    object.map(|object| given(object, name)).transpose()
+}
+
+/// [`given`] for a mask.
+pub(super) fn given_mask<'py>(
+    object: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let mask = |object: &Bound<'py, PyAny>| {
+        check_mask(object, "where", "for instance with where.filled(False)")?;
+        interop::asarray(object, "where")
+    };
+    object.map(mask).transpose()
+}
+
 /// Any array-like as an ndarray of an accepted dtype.
 pub(super) fn numeric<'py>(
     object: &Bound<'py, PyAny>,
     name: &str,
 ) -> PyResult<Bound<'py, PyUntypedArray>> {
-    let array = if is_exact(object) {
-        object.clone()
-    } else {
-        check_mask(
-            object,
-            name,
-            &format!(
-                "for instance with {name}.filled(0), or with {name}.filled(-np.inf) to leave \
-                 classes out (what where=~x.mask does in functions that have where=)"
-            ),
-        )?;
-        interop::asarray(object, name)?
-    };
-    let array = array.cast_into::<PyUntypedArray>()?;
+    let array = given(object, name)?.cast_into::<PyUntypedArray>()?;
     let dtype = array.dtype();
     if Kind::of(&dtype)? != Kind::Unknown {
         return Ok(array);
@@ -213,6 +239,8 @@ fn copy_as<'py, T: Element>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, P
     options.set_item("copy", true)?;
     options.set_item("subok", false)?;
     let array = ARRAY.import(py, "numpy", "array")?;
+    // NumPy, too, lets other threads run while it copies.
+    let _reference = PyWeakrefReference::new(object)?;
     let copy = quietly(py, || array.call((object,), Some(&options)))?;
     Ok(copy.cast_into::<PyArrayDyn<T>>()?)
 }
@@ -265,10 +293,10 @@ impl<'py, T: Scalar> Companion<'py, T> {
         }
     }
 
-    pub(super) fn view(&self) -> View<'_, T::Compute> {
+    pub(super) fn view<'a>(&'a self, hold: &'a Hold<'py>) -> PyResult<View<'a, T::Compute>> {
         match self {
-            Self::Same(array) => elements_of(array),
-            Self::Wide(array) => view(array),
+            Self::Same(array) => hold.elements_of(array),
+            Self::Wide(array) => hold.view(array),
         }
     }
 
@@ -323,10 +351,8 @@ pub(super) fn weights<'py, T: Scalar>(
     }
 }
 
-/// A mask as bytes, 0 where it is False.
-pub(super) fn mask<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
-    check_mask(object, "where", "for instance with where.filled(False)")?;
-    let array = interop::asarray(object, "where")?;
+/// A mask that was [`given_mask`] as bytes, 0 where it is False.
+pub(super) fn mask(array: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyArrayDyn<u8>>> {
     let array = array.cast_into::<PyUntypedArray>()?;
     let dtype = array.dtype();
     if dtype.kind() != b'b' {
@@ -341,37 +367,12 @@ pub(super) fn mask<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyArr
 }
 
 /// A copy of the elements of an array.
-pub(super) fn elements(array: &Bound<'_, PyArrayDyn<f64>>) -> crate::Result<Vec<f64>> {
-    let rows = view(array).elements();
+pub(super) fn elements(array: &Bound<'_, PyArrayDyn<f64>>) -> PyResult<Vec<f64>> {
+    let hold = Hold::new(array.py(), 0);
+    let rows = hold.view(array)?.elements();
     let mut elements = reserved(rows.count())?;
     elements.extend((0..rows.count()).map(|row| rows.value(row)));
     Ok(elements)
-}
-
-/// The elements of an array, for as long as the reference to it lives.
-pub(super) fn view<'a, T: Element>(array: &'a Bound<'_, PyArrayDyn<T>>) -> View<'a, T> {
-    let strides = array.strides().iter().map(|s| s / size_of::<T>() as isize);
-    // SAFETY: NumPy keeps shape, strides and data consistent, the array is aligned (`plain`,
-    // `cast`), and the reference keeps it alive. That no other thread writes to it while the
-    // interpreter's lock is released is the caller's promise, as in NumPy itself.
-    unsafe { View::from_raw(array.data(), array.shape().iter().copied(), strides) }
-}
-
-/// The elements of an array as what they are computed with.
-pub(super) fn elements_of<'a, T: Scalar>(
-    array: &'a Bound<'_, PyArrayDyn<T>>,
-) -> View<'a, T::Compute> {
-    let strides = array.strides().iter().map(|s| s / size_of::<T>() as isize);
-    // SAFETY: as in `view`.
-    unsafe { View::from_elements(array.data(), array.shape().iter().copied(), strides) }
-}
-
-/// An array to write to.
-fn elements_mut<'a, T: Scalar>(array: &'a Bound<'_, PyArrayDyn<T>>) -> ViewMut<'a, T::Compute> {
-    let strides = array.strides().iter().map(|s| s / size_of::<T>() as isize);
-    // SAFETY: as in `view`; besides, the array is one of our own, or was checked by `Output::new`
-    // to be writable and free of overlaps.
-    unsafe { ViewMut::from_elements(array.data(), array.shape().iter().copied(), strides) }
 }
 
 /// Arrays up to so many bytes are there for the asking: allocators keep some memory in hand.
@@ -439,7 +440,7 @@ pub(super) struct Output<'py, T: Scalar> {
     /// What is written to.
     array: Bound<'py, PyArrayDyn<T>>,
     /// The caller's array, if another one is written to in its place.
-    copy_to: Option<Bound<'py, PyAny>>,
+    copy_to: Option<Bound<'py, PyUntypedArray>>,
     /// Whether the caller gave it.
     given: bool,
 }
@@ -463,10 +464,15 @@ impl<'py, T: Scalar> Output<'py, T> {
             }),
             _ => Ok(Self {
                 array: empty(py, like.shape(), false)?,
-                copy_to: Some(out.clone()),
+                copy_to: Some(array.clone()),
                 given: true,
             }),
         }
+    }
+
+    /// What is written to: free of overlaps, and writable when it was looked at.
+    pub(super) fn array(&self) -> &Bound<'py, PyArrayDyn<T>> {
+        &self.array
     }
 
     /// A new array of the shape and order of another.
@@ -477,10 +483,6 @@ impl<'py, T: Scalar> Output<'py, T> {
             copy_to: None,
             given: false,
         })
-    }
-
-    pub(super) fn view(&self) -> ViewMut<'_, T::Compute> {
-        elements_mut(&self.array)
     }
 
     /// An input as it may be read while the output is written: itself, or a copy if the output
@@ -512,15 +514,17 @@ impl<'py, T: Scalar> Output<'py, T> {
     /// Copies another result of the same shape, rounding it.
     pub(super) fn assign<U: Scalar>(&self, other: &Output<'py, U>) -> PyResult<()> {
         let py = self.array.py();
-        quietly(py, || copy_to(self.array.as_any(), other.array.as_any()))
+        quietly(py, || {
+            copy_to(self.array.as_untyped(), other.array.as_untyped())
+        })
     }
 
     /// What the caller gets back: an array, whatever its dimensions.
     pub(super) fn finish_array(self) -> PyResult<Bound<'py, PyAny>> {
         match self.copy_to {
             Some(out) => {
-                copy_to(&out, self.array.as_any())?;
-                Ok(out)
+                copy_to(&out, self.array.as_untyped())?;
+                Ok(out.into_any())
             }
             None => Ok(self.array.into_any()),
         }
@@ -551,12 +555,15 @@ pub(super) fn quietly<R>(py: Python<'_>, conversion: impl FnOnce() -> PyResult<R
     result
 }
 
-fn copy_to(out: &Bound<'_, PyAny>, from: &Bound<'_, PyAny>) -> PyResult<()> {
-    let options = PyDict::new(out.py());
-    options.set_item("casting", "same_kind")?;
-    let numpy = out.py().import("numpy")?;
-    numpy.call_method("copyto", (out, from), Some(&options))?;
-    Ok(())
+/// Copies elements to an array that was checked, by NumPy's own means: those of a subclass are not to
+/// be used.
+fn copy_to(out: &Bound<'_, PyUntypedArray>, from: &Bound<'_, PyUntypedArray>) -> PyResult<()> {
+    let (py, out, from) = (out.py(), out.as_array_ptr(), from.as_array_ptr());
+    // SAFETY: both are live arrays; NumPy checks the rest.
+    match unsafe { PY_ARRAY_API.PyArray_CopyInto(py, out, from) } {
+        0 => Ok(()),
+        _ => Err(PyErr::fetch(py)),
+    }
 }
 
 /// Whether two arrays share any of the memory that they span.

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use super::arguments;
 use super::array::{self, Companion, Output, Scalar, Scores, with_dtype};
+use super::hold::Hold;
 use super::threads::run;
 use crate::binary::{BinaryCall, CheckedBinaryLoss};
 use crate::float::Float;
@@ -137,7 +138,35 @@ fn loss_dtype<'py, T: Scalar>(scores: &Bound<'py, PyArrayDyn<T>>) -> Bound<'py, 
 }
 
 impl<'py> Arguments<'_, 'py> {
+    /// The same call with arrays for arguments: see [`array::given`].
+    fn with_arrays<R>(&self, call: impl FnOnce(&Arguments<'_, 'py>) -> PyResult<R>) -> PyResult<R> {
+        let (scores, name) = self.scores;
+        let scores = array::given(scores, name)?;
+        let targets = array::given(self.targets, "targets")?;
+        let weight = array::given_if_any(self.weight, "weight")?;
+        let pos_weight = array::given_if_any(self.pos_weight, "pos_weight")?;
+        call(&Arguments {
+            scores: (&scores, name),
+            targets: &targets,
+            weight: weight.as_ref(),
+            pos_weight: pos_weight.as_ref(),
+            ..*self
+        })
+    }
+
     fn loss(&self, loss: impl CheckedBinaryLoss + Send) -> PyResult<Object<'py>> {
+        self.with_arrays(|arguments| arguments.loss_of_arrays(loss))
+    }
+
+    fn loss_and_grad(
+        &self,
+        loss: impl CheckedBinaryLoss + Send,
+        out: Option<&Object<'py>>,
+    ) -> PyResult<(Object<'py>, Object<'py>)> {
+        self.with_arrays(|arguments| arguments.loss_and_grad_of_arrays(loss, out))
+    }
+
+    fn loss_of_arrays(&self, loss: impl CheckedBinaryLoss + Send) -> PyResult<Object<'py>> {
         let (scores, name) = self.scores;
         with_dtype!(Scores::new(scores, name)?, scores => {
             let dtype = loss_dtype(&scores);
@@ -149,7 +178,7 @@ impl<'py> Arguments<'_, 'py> {
         })
     }
 
-    fn loss_and_grad(
+    fn loss_and_grad_of_arrays(
         &self,
         loss: impl CheckedBinaryLoss + Send,
         out: Option<&Object<'py>>,
@@ -238,17 +267,19 @@ where
     T: Scalar,
     T::Compute: Scalar<Compute = T::Compute>,
 {
-    fn call<L: CheckedBinaryLoss + Send>(
-        &self,
+    fn call<'a, L: CheckedBinaryLoss + Send>(
+        &'a self,
+        hold: &'a Hold<'py>,
         loss: L,
         reduction: Reduction,
-    ) -> PyResult<BinaryCall<'_, T::Compute, L>> {
-        let (scores, targets) = (array::elements_of(&self.scores), self.targets.view());
-        let weights = self
-            .weights
-            .each_ref()
-            .map(|weight| weight.as_ref().map(Companion::view));
-        run(self.scores.py(), self.scores.len(), || {
+    ) -> PyResult<BinaryCall<'a, T::Compute, L>> {
+        let (scores, targets) = (hold.elements_of(&self.scores)?, self.targets.view(hold)?);
+        let [weight, pos_weight] = self.weights.each_ref().map(|weight| {
+            let view = |weight: &'a Companion<'py, T>| weight.view(hold);
+            weight.as_ref().map(view).transpose()
+        });
+        let weights = [weight?, pos_weight?];
+        run(self.scores.py(), scores.len(), || {
             BinaryCall::new(loss, &scores, &targets, weights, reduction)
         })
     }
@@ -259,10 +290,11 @@ where
         reduction: Reduction,
     ) -> PyResult<Object<'py>> {
         let (py, elements) = (self.scores.py(), self.scores.len());
-        let call = self.call(loss, reduction)?;
+        let hold = Hold::new(py, elements);
+        let call = self.call(&hold, loss, reduction)?;
         if reduction == Reduction::None {
             let losses = Output::<T::Compute>::fresh(&self.scores)?;
-            let place = losses.view();
+            let place = hold.elements_mut(&losses)?;
             run(py, elements, || call.write_losses(&place))?;
             return losses.finish_array();
         }
@@ -277,14 +309,15 @@ where
         output: &Output<'py, T>,
     ) -> PyResult<Object<'py>> {
         let (py, elements) = (self.scores.py(), self.scores.len());
-        let call = self.call(loss, reduction)?;
+        let hold = Hold::new(py, elements);
+        let call = self.call(&hold, loss, reduction)?;
         // Losses of their own are taken first: the gradient may overwrite what they are made of.
         let losses = if reduction == Reduction::None {
             Some(self.loss(loss, reduction)?)
         } else {
             None
         };
-        let gradient = output.view();
+        let gradient = hold.elements_mut(output)?;
         let value = run(py, elements, || call.write_gradient(&gradient))?;
         losses.map_or_else(
             || array::scalar(py, T::Compute::from_f64(value.to_f64())),

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use super::arguments::{self, AxisArgument, IgnoreIndex};
 use super::array::{self, Output, Scalar, Scores, with_dtype};
+use super::hold::Hold;
 use super::targets::TargetsArray;
 use super::threads::run;
 use crate::coefficients::ClassOptions;
@@ -244,11 +245,28 @@ trait AnyLoss: CheckedLoss<f32> + CheckedLoss<f64> {}
 impl<L: CheckedLoss<f32> + CheckedLoss<f64>> AnyLoss for L {}
 
 impl<'py> Arguments<'_, 'py> {
-    fn loss(&self, loss: &impl AnyLoss) -> PyResult<Object<'py>> {
+    /// The same call with arrays for arguments: see [`array::given`].
+    fn with_arrays<R>(&self, call: impl FnOnce(&Arguments<'_, 'py>) -> PyResult<R>) -> PyResult<R> {
         let (scores, name) = self.scores;
-        with_dtype!(Scores::new(scores, name)?, scores => {
-            let losses = self.losses(loss, &scores, None)?;
-            self.loss_result(&scores, losses)
+        let scores = array::given(scores, name)?;
+        let targets = array::given(self.targets, "targets")?;
+        let weight = array::given_if_any(self.weight, "weight")?;
+        let sample_weight = array::given_if_any(self.sample_weight, "sample_weight")?;
+        call(&Arguments {
+            scores: (&scores, name),
+            targets: &targets,
+            weight: weight.as_ref(),
+            sample_weight: sample_weight.as_ref(),
+            ..*self
+        })
+    }
+
+    fn loss(&self, loss: &impl AnyLoss) -> PyResult<Object<'py>> {
+        self.with_arrays(|arguments| {
+            let (scores, name) = arguments.scores;
+            with_dtype!(Scores::new(scores, name)?, scores => {
+                arguments.losses(loss, &scores, None)
+            })
         })
     }
 
@@ -257,12 +275,14 @@ impl<'py> Arguments<'_, 'py> {
         loss: &impl AnyLoss,
         out: Option<&Object<'py>>,
     ) -> PyResult<(Object<'py>, Object<'py>)> {
-        let (scores, name) = self.scores;
-        with_dtype!(Scores::new(scores, name)?, scores => {
-            let output = Output::new(out, &scores)?;
-            let scores = output.separate(scores)?;
-            let losses = self.losses(loss, &scores, Some(&output))?;
-            Ok((self.loss_result(&scores, losses)?, output.finish()?))
+        self.with_arrays(|arguments| {
+            let (scores, name) = arguments.scores;
+            with_dtype!(Scores::new(scores, name)?, scores => {
+                let output = Output::new(out, &scores)?;
+                let scores = output.separate(scores)?;
+                let losses = arguments.losses(loss, &scores, Some(&output))?;
+                Ok((losses, output.finish()?))
+            })
         })
     }
 
@@ -271,7 +291,7 @@ impl<'py> Arguments<'_, 'py> {
         loss: &impl CheckedLoss<T::Compute>,
         scores: &Bound<'py, PyArrayDyn<T>>,
         output: Option<&Output<'py, T>>,
-    ) -> PyResult<Losses<T::Compute>> {
+    ) -> PyResult<Object<'py>> {
         let py = scores.py();
         let axis = self.axis.of(py, scores.ndim())?;
         let (targets, ignore_index) =
@@ -284,6 +304,10 @@ impl<'py> Arguments<'_, 'py> {
             .sample_weight
             .map(|w| array::weights(w, "sample_weight", output))
             .transpose()?;
+        let hold = Hold::new(py, scores.len());
+        let scores = hold.elements_of(scores)?;
+        let gradient = output.map(|output| hold.elements_mut(output)).transpose()?;
+        let axis = self.axis.of(py, scores.dimensions())?;
         if let Some(weight) = &weight
             && weight.ndim() != 1
         {
@@ -291,31 +315,20 @@ impl<'py> Arguments<'_, 'py> {
             check_shape("weight", shape, &[scores.shape()[axis]], "the classes")?;
         }
         let options = ClassOptions {
-            weight: weight.as_ref().map(|w| array::elements(w)).transpose()?,
-            sample_weight: sample_weight.as_ref().map(|w| array::view(w)),
+            weight: weight.as_ref().map(array::elements).transpose()?,
+            sample_weight: sample_weight.as_ref().map(|w| hold.view(w)).transpose()?,
             ignore_index,
             label_smoothing: self.label_smoothing,
             reduction: self.reduction,
         };
-        let (scores, gradient) = (array::elements_of(scores), output.map(Output::view));
-        let targets = targets.view();
-        run(py, scores.len(), || {
+        let targets = targets.view(&hold)?;
+        let losses = run(py, scores.len(), || {
             class_losses(loss, &options, &scores, &targets, axis, gradient.as_ref())
-        })
-    }
-
-    fn loss_result<T: Scalar>(
-        &self,
-        scores: &Bound<'py, PyArrayDyn<T>>,
-        losses: Losses<T::Compute>,
-    ) -> PyResult<Object<'py>> {
-        let py = scores.py();
+        })?;
         match losses {
             Losses::Reduced(loss) => array::scalar(py, T::Compute::from_f64(loss.to_f64())),
             Losses::Unreduced(losses) => {
-                let axis = self.axis.of(py, scores.ndim())?;
-                let shape = array::elements_of(scores).shape_without(axis);
-                Ok(array::from_vec(py, losses, &shape)?.into_any())
+                Ok(array::from_vec(py, losses, &scores.shape_without(axis))?.into_any())
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyWeakrefReference};
 
-use super::array::{Companion, Scalar, Scores, quietly, with_dtype};
+use super::array::{self, Companion, Scalar, Scores, quietly, with_dtype};
 use super::errors::axis_error;
 use super::threads::check_environment;
 use crate::error::Error;
@@ -23,9 +23,11 @@ pub(super) fn linear<'py>(
     // As every function does: a wrong variable of the environment shows at the first call.
     crate::simd_level()?;
     check_environment()?;
-    with_dtype!(Scores::new(x, "x")?, x => {
-        let weight = Companion::new(weight, "weight")?;
-        let bias = bias.map(|bias| Companion::new(bias, "bias")).transpose()?;
+    let (x, weight) = (array::given(x, "x")?, array::given(weight, "weight")?);
+    let bias = array::given_if_any(bias, "bias")?;
+    with_dtype!(Scores::new(&x, "x")?, x => {
+        let weight = Companion::new(&weight, "weight")?;
+        let bias = bias.map(|bias| Companion::new(&bias, "bias")).transpose()?;
         product(&x, &weight, bias.as_ref())
     })
 }
@@ -61,6 +63,12 @@ fn product<'py, T: Scalar>(
     // Sums are kept wider than the data: those of float32 in float64.
     let options = PyDict::new(py);
     options.set_item("dtype", "float64")?;
+    // NumPy lets other threads run meanwhile.
+    let _references = [
+        PyWeakrefReference::new(x)?,
+        PyWeakrefReference::new(weight)?,
+        PyWeakrefReference::new(bias.unwrap_or(weight))?,
+    ];
     let factors = (flat, weight.getattr("T")?);
     let result = quietly(py, || {
         let result = numpy.call_method("matmul", factors, Some(&options))?;

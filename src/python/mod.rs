@@ -1,13 +1,15 @@
 //! The Python module `logitkit._core`: conversion, dispatch on the dtype, errors, threads.
 //!
 //! Bodies of a few lines that hand views to the public operations. What arrays are accepted stands
-//! in `array`, what arguments in `arguments`; no formula and no check of values belongs here.
+//! in `array`, what arguments in `arguments`, how arrays become views in `hold`; no formula and no
+//! check of values belongs here.
 
 mod arguments;
 mod array;
 mod binary;
 mod class_loss;
 mod errors;
+mod hold;
 mod interop;
 mod linear;
 mod predict;

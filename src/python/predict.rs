@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 
 use super::arguments::{AxisArgument, IgnoreIndex, KArgument};
 use super::array::{self, Scalar, Scores, with_dtype};
+use super::hold::Hold;
 use super::targets::TargetsArray;
 use super::threads::run;
 use crate::predict::{accuracy_of, perplexity_of, ranked_rows};
@@ -29,8 +30,9 @@ fn best<'py, T: Scalar>(
     axis: AxisArgument,
 ) -> PyResult<(Object<'py>, Object<'py>)> {
     let py = x.py();
-    let axis = axis.of(py, x.ndim())?;
-    let view = array::elements_of(x);
+    let hold = Hold::new(py, x.len());
+    let view = hold.elements_of(x)?;
+    let (axis, dimensions) = (axis.of(py, view.dimensions())?, view.dimensions());
     let ranked = run(py, view.len(), || ranked_rows(&view, k.0, axis))?;
     let mut shape = view.shape_without(axis);
     shape.push(usize::try_from(k.0).unwrap_or_default());
@@ -38,8 +40,8 @@ fn best<'py, T: Scalar>(
     let values = array::from_vec::<T>(py, values, &shape)?;
     let indices = array::from_vec(py, ranked.indices, &shape)?;
     Ok((
-        with_last_axis_at(values.into_any(), axis, x.ndim())?,
-        with_last_axis_at(indices.into_any(), axis, x.ndim())?,
+        with_last_axis_at(values.into_any(), axis, dimensions)?,
+        with_last_axis_at(indices.into_any(), axis, dimensions)?,
     ))
 }
 
@@ -67,10 +69,15 @@ pub(super) fn accuracy<'py>(
     ignore_index: Option<IgnoreIndex>,
 ) -> PyResult<Object<'py>> {
     let py = scores.py();
-    with_dtype!(Scores::new(scores, "scores")?, scores => {
+    let (scores, targets) = (
+        array::given(scores, "scores")?,
+        array::given(targets, "targets")?,
+    );
+    with_dtype!(Scores::new(&scores, "scores")?, scores => {
         let axis = axis.of(py, scores.ndim())?;
-        let (targets, ignored) = TargetsArray::new(targets, &scores, axis, ignore_index, None)?;
-        let (view, targets) = (array::elements_of(&scores), targets.view());
+        let (targets, ignored) = TargetsArray::new(&targets, &scores, axis, ignore_index, None)?;
+        let hold = Hold::new(py, scores.len());
+        let (view, targets) = (hold.elements_of(&scores)?, targets.view(&hold)?);
         let share = run(py, view.len(), || accuracy_of(&view, &targets, k.0, axis, ignored))?;
         array::scalar(py, share)
     })
@@ -87,10 +94,15 @@ pub(super) fn perplexity<'py>(
     ignore_index: Option<IgnoreIndex>,
 ) -> PyResult<Object<'py>> {
     let py = logits.py();
-    with_dtype!(Scores::new(logits, "logits")?, logits => {
+    let (logits, targets) = (
+        array::given(logits, "logits")?,
+        array::given(targets, "targets")?,
+    );
+    with_dtype!(Scores::new(&logits, "logits")?, logits => {
         let axis = axis.of(py, logits.ndim())?;
-        let (targets, ignored) = TargetsArray::new(targets, &logits, axis, ignore_index, None)?;
-        let (view, targets) = (array::elements_of(&logits), targets.view());
+        let (targets, ignored) = TargetsArray::new(&targets, &logits, axis, ignore_index, None)?;
+        let hold = Hold::new(py, logits.len());
+        let (view, targets) = (hold.elements_of(&logits)?, targets.view(&hold)?);
         let value = run(py, view.len(), || perplexity_of(&view, &targets, axis, ignored))?;
         array::scalar(py, value)
     })

@@ -1,10 +1,11 @@
 //! Bindings of functions from logits to an array of their shape, and of log-sum-exp.
 
-use numpy::PyArrayDyn;
+use numpy::PyUntypedArrayMethods;
 use pyo3::prelude::*;
 
 use super::arguments::{AxesArgument, AxisArgument};
 use super::array::{self, Companion, Output, Scores, with_dtype};
+use super::hold::Hold;
 use super::threads::run;
 use crate::elementwise::map_elements;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::kernel::elementwise::{LogSigmoid, Sigmoid, Softplus, VectorFunction};
 use crate::kernel::piece::PieceKernel;
 use crate::kernel::softmax::{LogSoftmax, Softmax};
 use crate::kernel::vjp::{LogSoftmaxVjp, SoftmaxVjp};
-use crate::lanes::Where;
+use crate::lanes::{View, Where};
 use crate::softmax::{logsumexp_over, logsumexp_rows, map_classes, map_over, vjp};
 
 type Object<'py> = Bound<'py, PyAny>;
@@ -56,10 +57,13 @@ pub(super) fn logsumexp<'py>(
     keepdims: bool,
 ) -> PyResult<Object<'py>> {
     let py = x.py();
-    with_dtype!(Scores::new(x, "x")?, x => {
-        let view = array::elements_of(&x);
+    let (x, mask) = (array::given(x, "x")?, array::given_mask(r#where)?);
+    with_dtype!(Scores::new(&x, "x")?, x => {
+        let mask = mask.map(array::mask).transpose()?;
+        let hold = Hold::new(py, x.len());
+        let view = hold.elements_of(&x)?;
         let axes = axis.of(py, view.dimensions())?;
-        let mask = r#where.map(array::mask).transpose()?;
+        let mask = mask.as_ref().map(|mask| hold.view(mask)).transpose()?;
         let mask = mask.as_ref().map(|mask| left_out(mask, view.shape(), 0.0)).transpose()?;
         let values = run(py, view.len(), || match (axes.as_slice(), &mask) {
             (&[axis], None) => logsumexp_rows(&view, axis),
@@ -129,11 +133,10 @@ pub(super) fn softplus<'py>(x: &Object<'py>, out: Option<&Object<'py>>) -> PyRes
 
 /// The elements that a mask leaves out: they read as if they were absent.
 fn left_out<'a, T: Float>(
-    mask: &'a Bound<'_, PyArrayDyn<u8>>,
+    mask: &View<'a, u8>,
     shape: &[usize],
     written_as: f64,
 ) -> Result<Where<'a, T>> {
-    let mask = array::view(mask);
     let kept = mask.broadcast(shape).ok_or_else(|| Error::Broadcast {
         name: "where",
         given: mask.shape().to_vec(),
@@ -156,13 +159,17 @@ fn rows<'py>(
     written_as: f64,
 ) -> PyResult<Object<'py>> {
     let py = x.py();
-    with_dtype!(Scores::new(x, "x")?, x => {
-        let axes = axis.of(py, array::elements_of(&x).dimensions())?;
+    let (x, mask) = (array::given(x, "x")?, array::given_mask(mask)?);
+    with_dtype!(Scores::new(&x, "x")?, x => {
+        axis.of(py, x.ndim())?;
         let mask = mask.map(array::mask).transpose()?;
         let output = Output::new(out, &x)?;
         let x = output.separate(x)?;
         let mask = mask.map(|mask| output.apart(mask)).transpose()?;
-        let (view, target) = (array::elements_of(&x), output.view());
+        let hold = Hold::new(py, x.len());
+        let (view, target) = (hold.elements_of(&x)?, hold.elements_mut(&output)?);
+        let axes = axis.of(py, view.dimensions())?;
+        let mask = mask.as_ref().map(|mask| hold.view(mask)).transpose()?;
         let mask = mask.as_ref().map(|mask| left_out(mask, view.shape(), written_as)).transpose()?;
         run(py, view.len(), || match (axes.as_slice(), &mask) {
             (&[axis], None) => map_classes(&view, axis, &target, kernel),
@@ -181,12 +188,19 @@ fn products<'py>(
     kernel: &(impl RowKernel<f32, 2, Total = ()> + RowKernel<f64, 2, Total = ()>),
 ) -> PyResult<Object<'py>> {
     let py = values.py();
-    with_dtype!(Scores::new(values, name)?, values => {
-        let axis = axis.of(py, array::elements_of(&values).dimensions())?;
-        let cotangent = Companion::new(cotangent, "cotangent")?;
+    let (values, cotangent) = (
+        array::given(values, name)?,
+        array::given(cotangent, "cotangent")?,
+    );
+    with_dtype!(Scores::new(&values, name)?, values => {
+        axis.of(py, values.ndim())?;
+        let cotangent = Companion::new(&cotangent, "cotangent")?;
         let output = Output::new(out, &values)?;
         let (values, cotangent) = (output.separate(values)?, cotangent.separate(&output)?);
-        let (inputs, target) = ([array::elements_of(&values), cotangent.view()], output.view());
+        let hold = Hold::new(py, values.len());
+        let inputs = [hold.elements_of(&values)?, cotangent.view(&hold)?];
+        let target = hold.elements_mut(&output)?;
+        let axis = axis.of(py, inputs[0].dimensions())?;
         run(py, inputs[0].len(), || vjp(&inputs, axis, &target, kernel, name))?;
         output.finish()
     })
@@ -201,7 +215,8 @@ fn elements<'py>(
     with_dtype!(Scores::new(x, "x")?, x => {
         let output = Output::new(out, &x)?;
         let x = output.separate(x)?;
-        let (view, target) = (array::elements_of(&x), output.view());
+        let hold = Hold::new(py, x.len());
+        let (view, target) = (hold.elements_of(&x)?, hold.elements_mut(&output)?);
         run(py, view.len(), || map_elements(&view, &target, function))?;
         output.finish()
     })

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 
 use super::arguments::IgnoreIndex;
 use super::array::{self, Kind, Output, Scalar, check_not_mixed};
+use super::hold::Hold;
 use crate::error::Error;
 use crate::lanes::{View, position, reserved};
 use crate::targets::{Probabilities, Probability, SoftTargets, TargetsView, class_index_error};
@@ -14,7 +15,7 @@ use crate::targets::{Probabilities, Probability, SoftTargets, TargetsView, class
 /// Targets as an array that can be read without conversion.
 pub(super) enum TargetsArray<'py> {
     Indices(Bound<'py, PyArrayDyn<i64>>),
-    Soft(Box<dyn SoftArray + 'py>),
+    Soft(Box<dyn SoftArray<'py> + 'py>),
 }
 
 /// Targets that take some milliseconds.
@@ -32,12 +33,13 @@ impl<'py> TargetsArray<'py> {
         ignore_index: Option<IgnoreIndex>,
         output: Option<&Output<'py, T>>,
     ) -> PyResult<(Self, Option<i64>)> {
+        let (shape, classes) = (scores.shape().to_vec(), scores.shape()[axis]);
         let ignored = ignore_index.map(|index| index.0);
         // An index that no `i64` target can have ignores nothing.
         let ignored_i64 = ignored.and_then(|index| i64::try_from(index).ok());
         let array = array::numeric(object, "targets")?;
         let dtype = array.dtype();
-        let is_soft = array.shape() == scores.shape();
+        let is_soft = array.shape() == shape;
         if let (Some(index), true) = (ignored, is_soft) {
             return Err(Error::IgnoreIndexWithProbabilities(index).into());
         }
@@ -46,9 +48,10 @@ impl<'py> TargetsArray<'py> {
         }
         if dtype.kind() == b'u' && dtype.itemsize() == 8 {
             let wide = array::cast::<u64>(&array)?;
-            let classes = scores.shape()[axis];
-            let (indices, ignored) = narrowed(object.py(), &array::view(&wide), classes, ignored)?;
-            let indices = array::from_vec(object.py(), indices, array.shape())?;
+            let hold = Hold::new(object.py(), wide.len());
+            let view = hold.view(&wide)?;
+            let (indices, ignored) = narrowed(object.py(), &view, classes, ignored)?;
+            let indices = array::from_vec(object.py(), indices, view.shape())?;
             return Ok((Self::Indices(indices), ignored));
         }
         let indices = array::cast::<i64>(&array)?;
@@ -59,11 +62,11 @@ impl<'py> TargetsArray<'py> {
         Ok((Self::Indices(indices), ignored_i64))
     }
 
-    pub(super) fn view(&self) -> TargetsView<'_> {
-        match self {
-            Self::Indices(indices) => TargetsView::Indices(array::view(indices)),
-            Self::Soft(array) => TargetsView::Probabilities(array.targets()),
-        }
+    pub(super) fn view<'a>(&'a self, hold: &'a Hold<'py>) -> PyResult<TargetsView<'a>> {
+        Ok(match self {
+            Self::Indices(indices) => TargetsView::Indices(hold.view(indices)?),
+            Self::Soft(array) => TargetsView::Probabilities(array.targets(hold)?),
+        })
     }
 }
 
@@ -94,8 +97,8 @@ fn narrowed(
 }
 
 /// An array of numbers that are probabilities.
-pub(super) trait SoftArray {
-    fn targets(&self) -> Box<dyn SoftTargets + '_>;
+pub(super) trait SoftArray<'py> {
+    fn targets<'a>(&'a self, hold: &'a Hold<'py>) -> PyResult<Box<dyn SoftTargets + 'a>>;
 }
 
 struct Soft<'py, P> {
@@ -103,12 +106,12 @@ struct Soft<'py, P> {
     dtype: &'static str,
 }
 
-impl<P: Element + Probability> SoftArray for Soft<'_, P> {
-    fn targets(&self) -> Box<dyn SoftTargets + '_> {
-        Box::new(Probabilities {
-            view: array::view(&self.array),
+impl<'py, P: Element + Probability> SoftArray<'py> for Soft<'py, P> {
+    fn targets<'a>(&'a self, hold: &'a Hold<'py>) -> PyResult<Box<dyn SoftTargets + 'a>> {
+        Ok(Box::new(Probabilities {
+            view: hold.view(&self.array)?,
             dtype: self.dtype,
-        })
+        }))
     }
 }
 
@@ -116,12 +119,12 @@ impl<P: Element + Probability> SoftArray for Soft<'_, P> {
 fn soft_array<'py, T: Scalar>(
     array: &Bound<'py, PyUntypedArray>,
     output: Option<&Output<'py, T>>,
-) -> PyResult<Box<dyn SoftArray + 'py>> {
+) -> PyResult<Box<dyn SoftArray<'py> + 'py>> {
     fn soft<'py, P: Element + Probability + 'static, T: Scalar>(
         array: &Bound<'py, PyUntypedArray>,
         output: Option<&Output<'py, T>>,
         dtype: &'static str,
-    ) -> PyResult<Box<dyn SoftArray + 'py>> {
+    ) -> PyResult<Box<dyn SoftArray<'py> + 'py>> {
         let array = array::cast::<P>(array)?;
         let array = match output {
             Some(output) => output.apart(array)?,

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBool;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::arguments::index_of;
 use crate::lanes::{Helpers, with_helpers};
 use crate::stop::{Answer, Forked, Watch, watched};
 
@@ -125,6 +126,11 @@ pub(super) fn check_environment() -> PyResult<()> {
     from_environment().map(|_| ())
 }
 
+/// Whether work on this many elements is shared, with the interpreter's lock released.
+pub(super) fn is_long(elements: usize) -> bool {
+    elements >= crate::lanes::PARALLEL
+}
+
 /// Runs work on this many elements: on the calling thread alone if they are few, else with the pool,
 /// without the interpreter's lock, and with an eye to signals.
 pub(super) fn run<R: Send>(
@@ -132,7 +138,7 @@ pub(super) fn run<R: Send>(
     elements: usize,
     work: impl FnOnce() -> crate::Result<R> + Send,
 ) -> PyResult<R> {
-    if elements < crate::lanes::PARALLEL {
+    if !is_long(elements) {
         // So few are never shared, whoever could help.
         check_environment()?;
         return Ok(work()?);
@@ -213,7 +219,7 @@ pub(super) fn set_num_threads(n: &Bound<'_, PyAny>) -> PyResult<()> {
     if n.is_instance_of::<PyBool>() {
         return Err(wrong_type());
     }
-    let index = n.call_method0("__index__").map_err(|_| wrong_type())?;
+    let index = index_of(n)?.ok_or_else(wrong_type)?;
     let threads = index
         .extract::<usize>()
         .ok()
