@@ -11,6 +11,10 @@ BENCH_PYTHON ?=
 BENCH_FLAGS ?=
 PYTEST_FLAGS ?= -n auto
 
+# How long `make fuzz` goes on, and the seed of a run to repeat; without one it draws one, and tells it.
+FUZZ_SECONDS ?= 60
+FUZZ_SEED ?=
+
 # `make docs` makes this one for itself, with Sphinx in it.
 DOCS_VENV := .venv-docs
 SITE := target/site
@@ -31,7 +35,7 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test soak bench accuracy docs rustdoc lock clean build tools lint-tools \
+.PHONY: help demo test soak fuzz bench accuracy docs rustdoc lock clean build tools lint-tools \
 	wheel test-wheel test-crate audit lint-workflows release-check \
 	check-rust test-rust test-python check-python
 
@@ -51,6 +55,14 @@ bench: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time logitkit aga
 soak: build ## call everything 100,000 times, and with arrays of over 2^31 elements
 	@echo "== pytest -m soak"
 	@$(USE_VENV) $(BIN)/pytest -m soak
+
+# Two thirds of the time for Python, which has more ways to be hostile. Building comes on top.
+fuzz: build ## call everything with hostile input; FUZZ_SECONDS=60, FUZZ_SEED= to repeat a run
+	@echo "== tests/fuzz.py"
+	@FUZZ_SEED=$(FUZZ_SEED) FUZZ_SECONDS=$$(($(FUZZ_SECONDS) * 2 / 3)) $(BIN)/python -m tests.fuzz
+	@echo "== tests/fuzz.rs"
+	@FUZZ_SEED=$(FUZZ_SEED) FUZZ_SECONDS=$$(($(FUZZ_SECONDS) / 3)) $(USE_VENV) \
+		cargo test --locked --test fuzz -- --ignored --nocapture
 
 accuracy: build ## measure the table of docs/accuracy.md
 	@echo "== tests/accuracy.py"
