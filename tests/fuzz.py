@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from tests import fuzz_calls, fuzz_draw, fuzz_races
 from tests.fuzz_draw import Call
@@ -60,6 +61,14 @@ def tell(text: str) -> None:
 # The child
 
 
+def write(file: TextIO, text: str) -> None:
+    """Write in the place of what was there before, so that it is there if the process ends."""
+    file.seek(0)
+    file.truncate()
+    file.write(text.encode(errors="replace").decode())
+    file.flush()
+
+
 def make_calls(mode: str, seed: int, numbers: range, seconds: float, place: Path) -> None:
     """Draw, tell and check one call after the other, until time is up or something is wrong."""
     sys.setswitchinterval(1e-5)
@@ -71,11 +80,9 @@ def make_calls(mode: str, seed: int, numbers: range, seconds: float, place: Path
         for number in numbers:
             rng = fuzz_calls.generator(seed, number)
             faulthandler.dump_traceback_later(PATIENCE, exit=True)
+            write(told, f"{number}\nIt was being drawn: the fault is the fuzzer's.\n")
             call = MODES[mode].draw(rng)
-            told.seek(0)
-            told.truncate()
-            told.write(f"{number}\n{call}\n".encode(errors="replace").decode())
-            told.flush()
+            write(told, f"{number}\n{call}\n")
             tally[MODES[mode].check(rng, call)] += 1
             if time.monotonic() > end:
                 break

@@ -81,6 +81,8 @@ class Memory:
 def places_of(x: Array) -> Array:
     """Give the addresses of all bytes of an array."""
     x = np.ndarray.view(x, np.ndarray)
+    if not x.size:
+        return np.empty(0, np.int64)
     places = np.array([address(x)], np.int64)
     for size, stride in [*zip(x.shape, x.strides, strict=True), (x.itemsize, 1)]:
         places = np.add.outer(places, np.arange(size) * stride).reshape(-1)
@@ -134,7 +136,7 @@ def check_result(call: Call, result: object, forms: bool) -> list[Array]:
     out = call.arguments.get("out")
     for part in parts:
         demand(
-            part is out or type(part) is np.ndarray or isinstance(part, np.number),
+            part is out or type(part) is np.ndarray or isinstance(part, np.generic),
             f"the result is a {type(part).__name__}",
         )
     demand(out is None or parts[-1] is out, "out did not come back")

@@ -112,9 +112,9 @@ def described(value: object) -> str:
             return repr(value)[:200]
         except Exception:  # noqa: BLE001 - junk need not have a description
             return f"a {type(value).__name__}"
-    view = np.ndarray.view(value, np.ndarray) if type(value) is Hostile else value
+    view = np.ndarray.view(value, np.ndarray)
     flags = view.flags
-    numbers = view.reshape(-1)[:6].tolist() if view.size and view.dtype != object else []
+    numbers = view.reshape(-1)[:6].tolist() if view.size and not view.dtype.hasobject else []
     return (
         f"{type(value).__name__} {view.dtype} {view.shape}, strides {view.strides}, "
         f"address % 64 = {address(view) % 64}, writeable {flags.writeable}: {numbers}..."
@@ -180,7 +180,7 @@ def converted(rng: Rng, x: Array, dtype: Any) -> Array:  # noqa: ANN401
     try:
         with np.errstate(all="ignore"):
             return x.astype(dtype)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return np.zeros(x.shape, dtype) if chance(rng, 0.5) else x
 
 
@@ -299,6 +299,8 @@ def wrapped(rng: Rng, x: Array, victims: list[Array]) -> Any:  # noqa: ANN401
 
 def wrong_out(rng: Rng, out: Array) -> Any:  # noqa: ANN401
     """Make an `out` that is wrong in some way, or only unusual."""
+    # Objects cannot be laid over bytes that are none.
+    unaligned = out.copy() if out.dtype.hasobject else arrange(out, offset=1)
     ways: tuple[Callable[[], Any], ...] = (
         lambda: np.lib.stride_tricks.as_strided(out, out.shape, (0,) * out.ndim),
         lambda: out.T,
@@ -306,9 +308,9 @@ def wrong_out(rng: Rng, out: Array) -> Any:  # noqa: ANN401
         lambda: converted(rng, out, pick(rng, OTHER_DTYPES)),
         lambda: another_shape(rng, out),
         lambda: out.copy().view(Hostile),
-        lambda: arrange(out, offset=1).view(Hostile),
+        lambda: unaligned.view(Hostile),
         lambda: np.ma.masked_array(out.copy(), mask=True),
-        lambda: np.ma.masked_array(arrange(out, offset=1), mask=True),
+        lambda: np.ma.masked_array(unaligned, mask=True),
         lambda: np.ascontiguousarray(out).data,
         out.tolist,
     )
@@ -343,6 +345,13 @@ def mask(rng: Rng, shape: Shape) -> Any:  # noqa: ANN401
     return rng.random(sizes[int(rng.integers(len(sizes) + 1)) :]) < 0.7
 
 
+def of_its_own(value: object) -> object:
+    """Copy what others may change: no call must depend on what became of another."""
+    if type(value) is np.ndarray:
+        return value.copy() if value.flags.writeable else value.view()
+    return bytearray(value) if type(value) is bytearray else value
+
+
 def mutate(rng: Rng, call: Call) -> None:
     """Change one argument."""
     name = pick(rng, PARAMETERS[call.function])
@@ -352,7 +361,7 @@ def mutate(rng: Rng, call: Call) -> None:
                 "keepdims"}:  # fmt: skip
         call.arguments[name] = option(rng, name, call)
     elif chance(rng, 0.12):
-        call.arguments[name] = pick(rng, OBJECTS)
+        call.arguments[name] = of_its_own(pick(rng, OBJECTS))
     elif chance(rng, 0.08):
         call.arguments[name] = lies(rng)
     elif type(value) is not np.ndarray:

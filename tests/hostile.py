@@ -115,7 +115,9 @@ class Meddler:
     spared: Sequence[Array] = ()
 
     def __init__(self, rng: Rng, value: object, victims: Sequence[Array]) -> None:
-        self.rng, self.value, self.victims = rng, value, list(victims)
+        self.rng, self.value = rng, value
+        # Objects are pointers, which must be none but NumPy's.
+        self.victims = [x for x in victims if type(x) is np.ndarray and not x.dtype.hasobject]
         self.deeds = [pick(rng, MEDDLING) for _ in range(int(rng.integers(1, 3)))]
 
     def meddle(self) -> None:
