@@ -15,7 +15,28 @@ use crate::error::{Error, Result};
 use crate::float::{Element, Encoding};
 
 /// A small list: most arrays have few dimensions.
-pub(crate) type Dims<T> = SmallVec<[T; 4]>;
+pub(crate) type Dims<T> = SmallVec<[T; INLINE]>;
+
+/// Dimensions that need no memory of their own.
+const INLINE: usize = 4;
+
+/// Collects a few values several times as fast as `SmallVec` does, which counts for arrays of few
+/// elements.
+#[inline(always)]
+fn dims<T: Copy + Default>(
+    values: impl IntoIterator<Item = T, IntoIter: ExactSizeIterator>,
+) -> Dims<T> {
+    let values = values.into_iter();
+    let len = values.len();
+    if len > INLINE {
+        return values.collect();
+    }
+    let mut few = [T::default(); INLINE];
+    few.iter_mut()
+        .zip(values)
+        .for_each(|(place, value)| *place = value);
+    SmallVec::from_buf_and_len(few, len)
+}
 
 /// A read-only view of elements that are computed with as `T`: a pointer with a shape and strides
 /// counted in elements.
@@ -45,16 +66,17 @@ impl<'a, T> View<'a, T> {
     /// # Safety
     /// Every element that the shape and strides reach from `start` is readable for `'a`, aligned,
     /// and is written by nobody but the caller's own output view.
+    #[inline(always)]
     pub(crate) unsafe fn from_raw(
         start: *const T,
-        shape: impl IntoIterator<Item = usize>,
-        strides: impl IntoIterator<Item = isize>,
+        shape: impl IntoIterator<Item = usize, IntoIter: ExactSizeIterator>,
+        strides: impl IntoIterator<Item = isize, IntoIter: ExactSizeIterator>,
     ) -> Self {
         Self {
             start,
             encoding: Encoding::Own,
-            shape: shape.into_iter().collect(),
-            strides: strides.into_iter().collect(),
+            shape: dims(shape),
+            strides: dims(strides),
             memory: PhantomData,
         }
     }
@@ -63,10 +85,11 @@ impl<'a, T> View<'a, T> {
     ///
     /// # Safety
     /// As for [`View::from_raw`], with `start` as what the elements are.
+    #[inline(always)]
     pub(crate) unsafe fn from_elements<E: Element<Compute = T>>(
         start: *const E,
-        shape: impl IntoIterator<Item = usize>,
-        strides: impl IntoIterator<Item = isize>,
+        shape: impl IntoIterator<Item = usize, IntoIter: ExactSizeIterator>,
+        strides: impl IntoIterator<Item = isize, IntoIter: ExactSizeIterator>,
     ) -> Self {
         // SAFETY: promised by the caller; with its encoding the view never reads another type.
         let view = unsafe { Self::from_raw(start.cast(), shape, strides) };
@@ -224,8 +247,8 @@ impl<'a, T> ViewMut<'a, T> {
     /// memory, and inputs used with it overlap it either not at all or element for element.
     pub(crate) unsafe fn from_elements<E: Element<Compute = T>>(
         start: *mut E,
-        shape: impl IntoIterator<Item = usize>,
-        strides: impl IntoIterator<Item = isize>,
+        shape: impl IntoIterator<Item = usize, IntoIter: ExactSizeIterator>,
+        strides: impl IntoIterator<Item = isize, IntoIter: ExactSizeIterator>,
     ) -> Self {
         Self {
             // SAFETY: promised by the caller.

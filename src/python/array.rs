@@ -71,8 +71,11 @@ impl<'py> Scores<'py> {
 
 /// An object that is an array of `T` in every respect.
 fn plain<'py, T: Element>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, PyArrayDyn<T>>> {
+    if !is_exact(object) {
+        return None;
+    }
     let array = object.cast::<PyArrayDyn<T>>().ok()?;
-    (is_exact(object) && is_aligned::<T>(array.as_untyped())).then(|| array.clone())
+    is_aligned::<T>(array.as_untyped()).then(|| array.clone())
 }
 
 fn is_exact(object: &Bound<'_, PyAny>) -> bool {
@@ -145,8 +148,16 @@ pub(super) fn check_not_mixed<T: Scalar>(
 /// Converting an object may run any code, which may change arrays that are converted already. So a
 /// call with several arguments converts them all before it looks at one of them.
 pub(super) fn given<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    Ok(conversion(object, name)?.unwrap_or_else(|| object.clone()))
+}
+
+/// [`given`] where there is something to convert.
+pub(super) fn conversion<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     if is_exact(object) {
-        return Ok(object.clone());
+        return Ok(None);
     }
     check_mask(
         object,
@@ -156,7 +167,7 @@ pub(super) fn given<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bou
              out (what where=~x.mask does in functions that have where=)"
         ),
     )?;
-    interop::asarray(object, name)
+    interop::asarray(object, name).map(Some)
 }
 
 /// [`given`] for an argument that may be left out.

@@ -248,13 +248,13 @@ impl<'py> Arguments<'_, 'py> {
     /// The same call with arrays for arguments: see [`array::given`].
     fn with_arrays<R>(&self, call: impl FnOnce(&Arguments<'_, 'py>) -> PyResult<R>) -> PyResult<R> {
         let (scores, name) = self.scores;
-        let scores = array::given(scores, name)?;
-        let targets = array::given(self.targets, "targets")?;
+        let converted_scores = array::conversion(scores, name)?;
+        let targets = array::conversion(self.targets, "targets")?;
         let weight = array::given_if_any(self.weight, "weight")?;
         let sample_weight = array::given_if_any(self.sample_weight, "sample_weight")?;
         call(&Arguments {
-            scores: (&scores, name),
-            targets: &targets,
+            scores: (converted_scores.as_ref().unwrap_or(scores), name),
+            targets: targets.as_ref().unwrap_or(self.targets),
             weight: weight.as_ref(),
             sample_weight: sample_weight.as_ref(),
             ..*self

@@ -5,7 +5,10 @@
 
 use std::cell::RefCell;
 
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::{
+    Element, PyArrayDescr, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyUntypedArray,
+    PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
@@ -55,26 +58,23 @@ impl<'py> Hold<'py> {
 
     /// Where an array lies, its shape and its strides, as they are now: since the array was
     /// converted, code of the caller's or another thread may have changed it.
+    #[inline(always)]
     fn place<'a, T: Element>(
         &self,
         array: &'a Bound<'py, PyArrayDyn<T>>,
-    ) -> PyResult<(*mut T, &'a [usize], impl Iterator<Item = isize>)> {
+    ) -> PyResult<(*mut T, &'a [usize], impl ExactSizeIterator<Item = isize>)> {
         if self.is_long {
             self.refer_to(array.as_untyped())?;
         }
         if !is_still::<T>(array.as_untyped()) {
-            return Err(PyValueError::new_err(format!(
-                "an array of {} was made one of {} while the call began; keep the arguments as \
-                 they are until it returns",
-                T::get_dtype(self.py),
-                array.dtype()
-            )));
+            return Err(changed(&T::get_dtype(self.py), &array.dtype()));
         }
         let strides = array.strides().iter().map(|s| s / size_of::<T>() as isize);
         Ok((array.data(), array.shape(), strides))
     }
 
     /// The elements of an array.
+    #[inline(always)]
     pub(super) fn view<'a, T: Element>(
         &'a self,
         array: &'a Bound<'py, PyArrayDyn<T>>,
@@ -88,6 +88,7 @@ impl<'py> Hold<'py> {
     }
 
     /// The elements of an array as what they are computed with.
+    #[inline(always)]
     pub(super) fn elements_of<'a, T: Scalar>(
         &'a self,
         array: &'a Bound<'py, PyArrayDyn<T>>,
@@ -98,6 +99,7 @@ impl<'py> Hold<'py> {
     }
 
     /// An array to write to.
+    #[inline(always)]
     pub(super) fn elements_mut<'a, T: Scalar>(
         &'a self,
         output: &'a Output<'py, T>,
@@ -109,7 +111,19 @@ impl<'py> Hold<'py> {
     }
 }
 
+/// The error for an array whose dtype changed under a call.
+#[cold]
+fn changed(from: &Bound<'_, PyArrayDescr>, to: &Bound<'_, PyArrayDescr>) -> PyErr {
+    PyValueError::new_err(format!(
+        "an array of {from} was made one of {to} while the call began; keep the arguments as they \
+         are until it returns"
+    ))
+}
+
 /// Whether an array that was one of `T`, aligned, is so still.
 fn is_still<T: Element>(array: &Bound<'_, PyUntypedArray>) -> bool {
-    array.cast::<PyArrayDyn<T>>().is_ok() && is_aligned::<T>(array)
+    let dtype = T::get_dtype(array.py());
+    // SAFETY: the array is alive; which dtype it has is only looked at.
+    let same = unsafe { (*array.as_array_ptr()).fields.descr } == dtype.as_dtype_ptr();
+    (same || array.dtype().is_equiv_to(&dtype)) && is_aligned::<T>(array)
 }

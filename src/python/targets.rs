@@ -33,13 +33,13 @@ impl<'py> TargetsArray<'py> {
         ignore_index: Option<IgnoreIndex>,
         output: Option<&Output<'py, T>>,
     ) -> PyResult<(Self, Option<i64>)> {
-        let (shape, classes) = (scores.shape().to_vec(), scores.shape()[axis]);
+        let classes = scores.shape()[axis];
         let ignored = ignore_index.map(|index| index.0);
         // An index that no `i64` target can have ignores nothing.
         let ignored_i64 = ignored.and_then(|index| i64::try_from(index).ok());
         let array = array::numeric(object, "targets")?;
         let dtype = array.dtype();
-        let is_soft = array.shape() == shape;
+        let is_soft = array.shape() == scores.shape();
         if let (Some(index), true) = (ignored, is_soft) {
             return Err(Error::IgnoreIndexWithProbabilities(index).into());
         }
