@@ -78,6 +78,15 @@ impl<T: Float> Normalizer<T> {
         }
     }
 
+    /// The log-sum-exp as one number; for `f32` the precision of `f64` is more than enough.
+    #[inline(always)]
+    pub(crate) fn rounded_log_sum_exp(&self) -> f64 {
+        if T::LANES > 8 && self.is_finite() {
+            return self.max.to_f64() + self.log_others.high;
+        }
+        self.log_sum_exp().to_f64()
+    }
+
     /// `lse - x`, the cost of a class: 0 or more, with nothing cancelled; for `f32` the precision of
     /// `f64` is more than enough.
     #[inline(always)]

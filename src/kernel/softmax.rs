@@ -1,12 +1,12 @@
 //! softmax, log_softmax and log-sum-exp of one row.
 
-use fearless_simd::{ExtractToken, Simd, SimdBase};
+use fearless_simd::{ExtractToken, Simd, SimdBase, SimdMask};
 
 use super::RowKernel;
 use super::lane::{Lane, RowMap};
 use super::normalizer::{Normalizer, not_finite_sum, write_softmax};
 use super::piece::PieceKernel;
-use super::rows::{Halves, ROWS};
+use super::rows::{Halves, ROWS, store};
 use super::tile::{Tile, TileKernel};
 use crate::float::Float;
 use crate::simd::Vector;
@@ -197,7 +197,7 @@ impl<T: Float> PieceKernel<T> for LogSumExp {
         _logit: impl Fn(usize) -> T,
         total: &mut Vec<T>,
     ) {
-        total.push(T::from_f64(normalizer.log_sum_exp().to_f64()));
+        total.push(T::from_f64(normalizer.rounded_log_sum_exp()));
     }
 
     #[inline(always)]
@@ -208,19 +208,23 @@ impl<T: Float> TileKernel<T> for LogSumExp {
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut Vec<T>) {
         let normalizers = tile.normalizers::<S, false>(simd);
-        let mut values = [T::ZERO; ROWS];
+        let mut values = [0.0; ROWS];
+        let mut finite = true;
         for start in (0..ROWS).step_by(8) {
             let sum = normalizers.eight::<S, T>(simd, start).log_sum_exp();
-            for row in 0..8 {
-                values[start + row] = T::from_f64(sum.high[row] + sum.low[row]);
+            let sum = sum.high + sum.low;
+            finite &= sum.simd_eq(sum).all_true();
+            store(sum, &mut values, start);
+        }
+        let first = total.len();
+        total.extend(values[..tile.rows].iter().map(|&value| T::from_f64(value)));
+        if !finite {
+            for (row, value) in total[first..].iter_mut().enumerate() {
+                if value.to_f64().is_nan() {
+                    *value = not_finite_sum(tile.row(row));
+                }
             }
         }
-        for (row, value) in values.iter_mut().enumerate().take(tile.rows) {
-            if value.to_f64().is_nan() {
-                *value = not_finite_sum(tile.row(row));
-            }
-        }
-        total.extend_from_slice(&values[..tile.rows]);
     }
 }
 
