@@ -36,7 +36,7 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .NOTPARALLEL:
 .SUFFIXES:
 .PHONY: help demo test soak fuzz sanitize bench accuracy docs rustdoc lock clean build tools lint-tools \
-	wheel test-wheel test-crate audit lint-workflows release-check \
+	wheel test-wheel test-crate public-api audit lint-workflows release-check \
 	check-rust test-rust test-python check-python
 
 help: ## list the targets
@@ -119,6 +119,20 @@ test-crate: tools ## pack the crate as for crates.io, and build it from what is 
 	@CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG=false CARGO_PROFILE_DEV_CODEGEN_UNITS=16 \
 		CARGO_INCREMENTAL=0 cargo publish --dry-run --locked
 
+# The list is made from what rustdoc knows, which only nightly compilers tell unasked.
+public-api: tools ## compare the crate's public items with tests/data/public-api.txt
+	@scripts/check-tools public-api
+	@echo "== cargo public-api"
+	@RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=target/public-api cargo rustdoc --locked --quiet --lib -- \
+		-Z unstable-options --output-format json
+	@cargo public-api --rustdoc-json target/public-api/doc/logitkit.json -sss --color never \
+		>target/public-api.txt
+	@diff -u tests/data/public-api.txt target/public-api.txt || { \
+		echo "The public items have changed. If they are meant to, run" \
+			"cp target/public-api.txt tests/data/ and raise the version if something is gone." >&2; \
+		exit 1; \
+	}
+
 audit: $(RELEASE_VENV)/installed ## look for known vulnerabilities and unwanted licences
 	@scripts/check-tools deny
 	@echo "== cargo deny"
@@ -136,7 +150,7 @@ lint-workflows: $(RELEASE_VENV)/installed ## lint .github/workflows
 	@echo "== zizmor"
 	@$(RELEASE_BIN)/zizmor --offline --no-progress --quiet --persona pedantic .github
 
-release-check: wheel test-wheel test-crate audit lint-workflows ## all that must pass before a release, but `make test`
+release-check: wheel test-wheel test-crate public-api audit lint-workflows ## all that must pass before a release, but `make test`
 
 lock: $(VENV)/installed ## pin the newest tools, peers of the benchmarks and makers of pages and releases, in requirements/
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
