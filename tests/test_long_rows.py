@@ -4,12 +4,15 @@ From 2^14 + 1 classes on a row is read once, in blocks of 4096, for the losses a
 four rows of 2^16 classes and more are shared by the threads, piece by piece.
 """
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 
 import logitkit
 from tests import reference
-from tests.support import PLAIN, Array, Float, check, random_logits, rng_of
+from tests.support import HALVES, PLAIN, Array, Float, check, random_logits, rng_of, rows_of
 
 BLOCK = 4096
 CLASSES = (2**14, 2**14 + 1, 2**14 + BLOCK + 5)
@@ -131,3 +134,66 @@ def test_an_impossible_class_has_the_gradient_of_its_target(
     loss, grad = logitkit.cross_entropy_and_grad(x, soft, sample_weight=weights, reduction="sum")
     assert loss == np.inf
     check(grad[:, 1:].copy(), (-weight * soft[:, 1:].astype(float)).reshape(-1).tolist(), dtype)
+
+
+# Rows that are copied on their way, encoded or masked ones, are copied in blocks from one on.
+COPIED = (BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1)
+
+
+def confident_rows(classes: int) -> Array:
+    """Give rows whose largest element stands in the first block, the last one, or in both."""
+    x = random_logits(rng_of("copied", classes), (5, classes), np.float32)
+    x[0, 0] = x[1, -1] = x[2, 0] = x[2, -1] = 40.0
+    x[3, : classes // 2] = -np.inf
+    return x
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("classes", COPIED)
+def test_encoded_rows_are_copied_in_blocks(classes: int, half: Any) -> None:  # noqa: ANN401
+    x = confident_rows(classes).astype(half)
+    rows = rows_of(x)
+    sums = [reference.logsumexp(row) for row in rows]
+    check(logitkit.logsumexp(x), sums, np.float32)
+    want = np.array([reference.log_softmax(row) for row in rows])
+    for got in (logitkit.log_softmax(x), logitkit.log_softmax(x, out=x.copy())):
+        # Half an ulp, and a little that the computation may be off.
+        share = 0.51 * 2.0 ** (-10 if half is np.float16 else -7)
+        near = np.isclose(got.astype(np.float64), want, rtol=share, atol=2.0**-25)
+        assert near.all(), np.argwhere(~near)[:5]
+    targets = [0, classes - 1, 0, classes - 1, 1]
+    losses = logitkit.cross_entropy(x, targets, reduction="none")
+    check(
+        losses,
+        [-row[target] for row, target in zip(want.tolist(), targets, strict=True)],
+        np.float32,
+    )
+    x[3, -1] = np.nan
+    assert np.isnan(logitkit.log_softmax(x)[3]).all()
+    assert np.isnan(logitkit.logsumexp(x)[3])
+
+
+@pytest.mark.parametrize("classes", COPIED)
+def test_masked_rows_are_copied_in_blocks(classes: int, dtype: Float) -> None:
+    x = confident_rows(classes).astype(dtype)
+    kept = rng_of("kept", classes).random(x.shape) < 0.6
+    kept[:, [0, -1]] = True
+    kept[4] = False
+    left = [
+        [z for z, keep in zip(*pair, strict=True) if keep]
+        for pair in zip(rows_of(x), kept, strict=True)
+    ]
+    x[~kept] = np.nan
+    sums = [reference.logsumexp(row) if row else -math.inf for row in left]
+    check(logitkit.logsumexp(x, where=kept), sums, dtype, float64=PLAIN)
+    want = [z for row in left for z in (reference.log_softmax(row) if row else [])]
+    for got in (
+        logitkit.log_softmax(x, where=kept),
+        logitkit.log_softmax(x, where=kept, out=x.copy()),
+    ):
+        check(got[kept], want, dtype, float64=PLAIN)
+        assert np.isneginf(got[~kept]).all()
+    x[3, -1] = np.inf
+    got = logitkit.log_softmax(x, where=kept)[3]
+    assert np.isnan(got[kept[3]]).all()
+    assert np.isneginf(got[~kept[3]]).all()

@@ -265,6 +265,8 @@ where
 {
     type Row = RowGradient<T>;
 
+    const WRITES_EXPONENTIALS: bool = true;
+
     #[inline(always)]
     fn start<S: Simd>(
         &self,

@@ -36,7 +36,7 @@ impl<T: Float> Normalizer<T> {
             #[inline(always)]
             || {
                 let summed = if row.len() > FETCHED {
-                    Start::and_sum_of_blocks(simd, row, fetch)
+                    BlockSum::of_row(simd, row, fetch)
                 } else {
                     Start::of(simd, row).map(
                         #[inline(always)]
@@ -208,39 +208,6 @@ impl<T: Float> Start<T> {
         }
     }
 
-    /// For a row that is read once, block by block: a block stays in the first cache from the search
-    /// for its maximum to the sum of its terms, while the next one is fetched. `None` without a
-    /// finite maximum.
-    #[inline(always)]
-    fn and_sum_of_blocks<S: Simd>(
-        simd: S,
-        row: &[T],
-        fetch: [Option<Fetch>; 2],
-    ) -> Option<(Self, Wide)> {
-        let mut found: Option<(Self, Wide)> = None;
-        for (number, block) in row.chunks(BLOCK).enumerate() {
-            let max = max(simd, block);
-            if max == -T::INFINITY && block.iter().all(|x| *x == max) {
-                continue;
-            }
-            if !max.to_f64().is_finite() {
-                return None;
-            }
-            let (start, sum) = match found {
-                Some((start, sum)) if max <= start.max => (start, sum),
-                Some((start, sum)) => {
-                    let higher = Self::at(simd, max);
-                    (higher, start.rescaled(simd, sum, &higher))
-                }
-                None => (Self::at(simd, max), Wide::ZERO),
-            };
-            let fetch = from_element::<T>(fetch, number * BLOCK);
-            let sum_of_block = start.sum(simd, block, or_behind(block, fetch));
-            found = Some((start, sum + sum_of_block));
-        }
-        found
-    }
-
     /// A sum of terms in the units of a higher maximum's.
     #[inline(always)]
     fn rescaled<S: Simd>(&self, simd: S, sum: Wide, higher: &Self) -> Wide {
@@ -303,6 +270,12 @@ impl<T: Float> Start<T> {
         )
     }
 
+    /// Whether elements hold the maximum.
+    #[inline(always)]
+    pub(crate) fn is_max_in<S: Simd>(&self, simd: S, elements: &[T]) -> bool {
+        max(simd, elements) == self.max
+    }
+
     /// The normaliser from the sum of the terms; `again` as for [`others`](Self::others).
     #[inline(always)]
     pub(crate) fn finish<S: Simd>(
@@ -335,7 +308,60 @@ fn or_behind<T>(elements: &[T], [first, second]: [Option<Fetch>; 2]) -> [Option<
 }
 
 /// Elements of a row that is read once which are worked on at a time: they stay in the first cache.
-const BLOCK: usize = 1 << 12;
+pub(crate) const BLOCK: usize = 1 << 12;
+
+/// The sum of the terms of a row that is read once, block by block: a block stays in the first cache
+/// from the search for its maximum to the sum of its terms, while the next one is fetched.
+pub(crate) struct BlockSum<T> {
+    found: Option<(Start<T>, Wide)>,
+}
+
+impl<T: Float> BlockSum<T> {
+    pub(crate) fn new() -> Self {
+        Self { found: None }
+    }
+
+    /// What the blocks so far have found: `None` unless there is a finite maximum.
+    #[inline(always)]
+    pub(crate) fn found(self) -> Option<(Start<T>, Wide)> {
+        self.found
+    }
+
+    /// Adds the next block; `false` if there is a NaN or an infinite maximum in it.
+    #[inline(always)]
+    pub(crate) fn add<S: Simd>(&mut self, simd: S, block: &[T], fetch: [Option<Fetch>; 2]) -> bool {
+        let max = max(simd, block);
+        if max == -T::INFINITY && block.iter().all(|x| *x == max) {
+            return true;
+        }
+        if !max.to_f64().is_finite() {
+            return false;
+        }
+        let (start, sum) = match self.found {
+            Some((start, sum)) if max <= start.max => (start, sum),
+            Some((start, sum)) => {
+                let higher = Start::at(simd, max);
+                (higher, start.rescaled(simd, sum, &higher))
+            }
+            None => (Start::at(simd, max), Wide::ZERO),
+        };
+        let sum_of_block = start.sum(simd, block, fetch);
+        self.found = Some((start, sum + sum_of_block));
+        true
+    }
+
+    #[inline(always)]
+    fn of_row<S: Simd>(simd: S, row: &[T], fetch: [Option<Fetch>; 2]) -> Option<(Start<T>, Wide)> {
+        let mut sum = Self::new();
+        for (number, block) in row.chunks(BLOCK).enumerate() {
+            let fetch = from_element::<T>(fetch, number * BLOCK);
+            if !sum.add(simd, block, or_behind(block, fetch)) {
+                return None;
+            }
+        }
+        sum.found()
+    }
+}
 
 /// `a / b`; for `f32` the precision of `f64` is more than enough.
 #[inline(always)]

@@ -13,6 +13,10 @@ pub(crate) trait PieceKernel<T: Float>: TileKernel<T> {
     /// What is known of a row before its pieces are written.
     type Row: Copy + Sync;
 
+    /// Whether a piece is made of exponentials: then it is better to keep those of the row's sum, where
+    /// a thread has the row for itself.
+    const WRITES_EXPONENTIALS: bool;
+
     /// Adds what the row adds; `logit` gives its elements.
     fn start<S: Simd>(
         &self,

@@ -57,6 +57,8 @@ impl<T: Float> TileKernel<T> for Softmax {
 impl<T: Float> PieceKernel<T> for Softmax {
     type Row = Normalizer<T>;
 
+    const WRITES_EXPONENTIALS: bool = true;
+
     #[inline(always)]
     fn start<S: Simd>(
         &self,
@@ -117,6 +119,8 @@ impl<T: Float> RowKernel<T, 1> for LogSoftmax {
 
 impl<T: Float> PieceKernel<T> for LogSoftmax {
     type Row = Normalizer<T>;
+
+    const WRITES_EXPONENTIALS: bool = false;
 
     #[inline(always)]
     fn start<S: Simd>(
@@ -187,6 +191,8 @@ impl<T: Float> RowKernel<T, 1> for LogSumExp {
 
 impl<T: Float> PieceKernel<T> for LogSumExp {
     type Row = ();
+
+    const WRITES_EXPONENTIALS: bool = false;
 
     #[inline(always)]
     fn start<S: Simd>(

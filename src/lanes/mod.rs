@@ -1,6 +1,7 @@
 //! The only place that knows axes, strides, scratch, splitting and rayon: it turns (views, axis,
 //! kernel) into calls of the kernel, row by row or tile by tile.
 
+mod copied;
 mod gather;
 #[cfg(test)]
 mod gather_tests;

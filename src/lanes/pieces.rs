@@ -133,16 +133,16 @@ fn normalizer<T: Float>(
 }
 
 /// Some elements of a row.
-struct Piece<'a, 'b, T> {
-    rows: &'a Rows<'b, T>,
-    row: usize,
-    places: Range<usize>,
+pub(super) struct Piece<'a, 'b, T> {
+    pub(super) rows: &'a Rows<'b, T>,
+    pub(super) row: usize,
+    pub(super) places: Range<usize>,
 }
 
 impl<T: Float> Piece<'_, '_, T> {
     /// The elements themselves if they are a slice, else what is gathered of them in the buffer.
     #[inline(always)]
-    fn elements<'s, S: Simd>(&'s self, simd: S, buffer: &'s mut Vec<T>) -> &'s [T] {
+    pub(super) fn elements<'s, S: Simd>(&'s self, simd: S, buffer: &'s mut Vec<T>) -> &'s [T] {
         if let Some(row) = self.rows.slice_of(self.row) {
             return &row[self.places.clone()];
         }
@@ -224,12 +224,12 @@ impl<T: Float, F: FnOnce() -> Wide> Task for Finish<T, F> {
     }
 }
 
-struct StartRow<'a, 'b, T: Float, Kernel: PieceKernel<T>> {
-    kernel: &'a Kernel,
-    row: usize,
-    normalizer: &'a Normalizer<T>,
-    logits: &'a Rows<'b, T>,
-    total: &'a mut Kernel::Total,
+pub(super) struct StartRow<'a, 'b, T: Float, Kernel: PieceKernel<T>> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) row: usize,
+    pub(super) normalizer: &'a Normalizer<T>,
+    pub(super) logits: &'a Rows<'b, T>,
+    pub(super) total: &'a mut Kernel::Total,
 }
 
 impl<T: Float, Kernel: PieceKernel<T>> Task for StartRow<'_, '_, T, Kernel> {
@@ -243,14 +243,14 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for StartRow<'_, '_, T, Kernel> {
     }
 }
 
-struct WritePiece<'a, 'b, T: Float, Kernel: PieceKernel<T>> {
-    kernel: &'a Kernel,
-    state: &'a Kernel::Row,
-    row: usize,
-    places: Range<usize>,
-    input: &'a Rows<'b, T>,
-    output: &'a Rows<'b, T>,
-    buffer: &'a mut Vec<T>,
+pub(super) struct WritePiece<'a, 'b, T: Float, Kernel: PieceKernel<T>> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) state: &'a Kernel::Row,
+    pub(super) row: usize,
+    pub(super) places: Range<usize>,
+    pub(super) input: &'a Rows<'b, T>,
+    pub(super) output: &'a Rows<'b, T>,
+    pub(super) buffer: &'a mut Vec<T>,
 }
 
 impl<T: Float, Kernel: PieceKernel<T>> Task for WritePiece<'_, '_, T, Kernel> {

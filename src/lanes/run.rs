@@ -316,16 +316,18 @@ struct Grain<'a, 'b, T, Kernel, const K: usize> {
 impl<T, Kernel, const K: usize> Grain<'_, '_, T, Kernel, K> {
     /// What to fetch while a copied row is worked on: the next one, and where this one goes.
     fn beside(&self, row: usize) -> [Option<Fetch>; 2] {
-        let fetch = |rows: &Rows<'_, T>, row| {
-            let start = rows.pointer(row);
-            match rows.encoding() {
-                _ if !rows.are_runs() => None,
-                Encoding::Own => Some(Fetch::all(start)),
-                _ => Some(Fetch::half(start)),
-            }
-        };
-        let output = self.output.and_then(|output| fetch(output, row));
-        [fetch(&self.inputs[0], row + 1), output]
+        let output = self.output.and_then(|output| fetch(output, row, 0));
+        [fetch(&self.inputs[0], row + 1, 0), output]
+    }
+}
+
+/// Elements of a row from an index on, to be fetched if they lie one behind the other.
+pub(super) fn fetch<T>(rows: &Rows<'_, T>, row: usize, index: usize) -> Option<Fetch> {
+    let start = rows.place(row, index);
+    match rows.encoding() {
+        _ if !rows.are_runs() => None,
+        Encoding::Own => Some(Fetch::all(start)),
+        _ => Some(Fetch::half(start)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use fearless_simd::Simd;
 
+use super::copied::{are_copied, run_copied};
 use super::gather::{gather, gather_class, gather_rows, scatter, scatter_class, scatter_rows};
 use super::pieces::{are_long, run_pieces};
 use super::rows::Rows;
@@ -121,6 +122,11 @@ unsafe fn run_classes<T: Float, Kernel: PieceKernel<T>>(
         // SAFETY: promised by the caller.
         unsafe { run_pieces(instructions, input, output, kernel, merge) };
         return Ok(());
+    }
+    let is_kept = output.is_some() && Kernel::WRITES_EXPONENTIALS;
+    if !is_kept && are_copied(input, output) {
+        // SAFETY: promised by the caller.
+        return unsafe { run_copied(instructions, input, output, kernel, merge) };
     }
     let Some(tiling) = Tiling::of(input, output) else {
         // SAFETY: promised by the caller.

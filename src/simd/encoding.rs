@@ -149,11 +149,11 @@ fn f32_to_bf16(value: f32) -> u16 {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use core::arch::x86_64::{
-        __m256i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128, _mm_storeu_si128,
-        _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castps_si256, _mm256_cmp_ps,
-        _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps, _mm256_or_si256, _mm256_packus_epi32,
-        _mm256_permute4x64_epi64, _mm256_set1_epi32, _mm256_srli_epi32, _mm256_storeu_ps,
-        _mm256_storeu_si256,
+        __m256, __m256i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128,
+        _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8,
+        _mm256_castps_si256, _mm256_cmp_ps, _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps,
+        _mm256_movemask_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64,
+        _mm256_set1_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
     };
 
     /// Elements of a vector.
@@ -206,10 +206,14 @@ mod x86 {
         for (from, to) in pairs {
             // SAFETY: both hold two vectors, and the caller promises the instructions.
             unsafe {
-                let low = rounded_to_bf16(from.as_ptr());
-                let high = rounded_to_bf16(from.as_ptr().add(LANES));
+                let low = _mm256_loadu_ps(from.as_ptr());
+                let high = _mm256_loadu_ps(from.as_ptr().add(LANES));
+                let mut rounded = [rounded_to_bf16(low), rounded_to_bf16(high)];
+                if _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_UNORD_Q>(low, high)) != 0 {
+                    rounded = [quiet_bf16(low, rounded[0]), quiet_bf16(high, rounded[1])];
+                }
                 // Packed are the lower halves of both, then the upper ones.
-                let packed = _mm256_packus_epi32(low, high);
+                let packed = _mm256_packus_epi32(rounded[0], rounded[1]);
                 let in_order = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
                 _mm256_storeu_si256(to.as_mut_ptr().cast(), in_order);
             }
@@ -217,23 +221,33 @@ mod x86 {
         from.len() / PAIR * PAIR
     }
 
-    /// A vector's elements rounded to the 16 bits that they end with.
+    /// A vector's elements rounded to the 16 bits that they end with. A NaN may become an infinity.
     ///
     /// # Safety
-    /// A vector is readable there, and the machine has AVX2.
+    /// The machine has AVX2.
     #[inline(always)]
-    unsafe fn rounded_to_bf16(from: *const f32) -> __m256i {
+    unsafe fn rounded_to_bf16(values: __m256) -> __m256i {
         // SAFETY: promised by the caller.
         unsafe {
-            let values = _mm256_loadu_ps(from);
             let bits = _mm256_castps_si256(values);
             let is_odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
             let less_than_half = _mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF));
-            let rounded = _mm256_add_epi32(less_than_half, is_odd);
-            // A NaN must not round to an infinity.
+            _mm256_srli_epi32::<16>(_mm256_add_epi32(less_than_half, is_odd))
+        }
+    }
+
+    /// The same with NaNs, which become quiet ones.
+    ///
+    /// # Safety
+    /// As for [`rounded_to_bf16`].
+    #[inline(always)]
+    unsafe fn quiet_bf16(values: __m256, rounded: __m256i) -> __m256i {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let bits = _mm256_castps_si256(values);
             let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
             let is_nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(values, values));
-            _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, is_nan))
+            _mm256_blendv_epi8(rounded, _mm256_srli_epi32::<16>(quiet), is_nan)
         }
     }
 }
