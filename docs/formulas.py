@@ -13,6 +13,7 @@ FUNCTIONS = {"log", "exp", "max"}
 NAMES = {
     "accuracy",
     "grad",
+    "hess",
     "log1p",
     "log_probs",
     "log_sigmoid",

@@ -14,7 +14,7 @@ use crate::float::Float;
 use crate::kernel::binary::{BinaryKernel, BinaryLoss, Wanted};
 use crate::kernel::range::{AnyOutside, Range};
 use crate::lanes::{
-    View, ViewMut, check_shape, find_number, position, read_blocks, write_blocks, zeros,
+    Outputs, View, ViewMut, check_shape, find_number, position, read_blocks, write_blocks, zeros,
 };
 use crate::loss::{Loss, Reduction, is_probability, mean, not_a_probability};
 use crate::wide::Wide;
@@ -56,19 +56,19 @@ fn broadcast<'a, T: Float>(
     ]))
 }
 
-/// A binary loss, and its gradient if there is a place for it. Weights are those of the elements
+/// A binary loss, and its derivatives if there is a place for them. Weights are those of the elements
 /// and of the positive class.
 pub(crate) fn binary_loss<'a, T: Float, L: CheckedBinaryLoss>(
     loss: L,
     [scores, targets]: [&View<'a, T>; 2],
     weights: [Option<View<'a, T>>; 2],
     reduction: Reduction,
-    gradient: Option<&ViewMut<'_, T>>,
+    derivatives: Option<Outputs<'_, '_, T>>,
 ) -> Result<Loss<T>> {
     let call = BinaryCall::new(loss, scores, targets, weights, reduction)?;
-    match gradient {
+    match derivatives {
         None => call.loss(),
-        Some(gradient) => call.loss_and_grad(gradient),
+        Some(derivatives) => call.loss_and_derivatives(derivatives),
     }
 }
 
@@ -145,16 +145,16 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
         Ok(Loss::Unreduced(losses))
     }
 
-    /// The loss, with the gradient written to its place.
-    fn loss_and_grad(&self, gradient: &ViewMut<'_, T>) -> Result<Loss<T>> {
-        gradient.check_shape("out", self.shape(), L::SCORES)?;
+    /// The loss, with the derivatives written to their places.
+    fn loss_and_derivatives(&self, derivatives: Outputs<'_, '_, T>) -> Result<Loss<T>> {
+        self.check_shapes(derivatives)?;
         if self.reduction == Reduction::None {
             // The losses first: the gradient may overwrite what they are made of.
             let loss = self.loss()?;
-            self.write_gradient(gradient)?;
+            self.write_derivatives(derivatives)?;
             return Ok(loss);
         }
-        let loss = self.write_gradient(gradient)?;
+        let loss = self.write_derivatives(derivatives)?;
         Ok(Loss::Reduced(T::from_f64(loss.to_f64())))
     }
 
@@ -167,13 +167,19 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
     /// Writes the loss of every element.
     pub(crate) fn write_losses(&self, losses: &ViewMut<'_, T>) -> Result<()> {
         losses.check_shape("the array of the losses", self.shape(), L::SCORES)?;
-        self.run(Wanted::Losses, Some(losses)).map(|_| ())
+        self.run(Wanted::Losses, Some(losses.into())).map(|_| ())
     }
 
-    /// Writes the gradient; returns the mean or the sum of the losses.
-    pub(crate) fn write_gradient(&self, gradient: &ViewMut<'_, T>) -> Result<Wide> {
-        gradient.check_shape("out", self.shape(), L::SCORES)?;
-        let sum = self.run(Wanted::Gradient, Some(gradient))?;
+    fn check_shapes(&self, Outputs { first, second }: Outputs<'_, '_, T>) -> Result<()> {
+        let mut all = std::iter::once(first).chain(second);
+        all.try_for_each(|output| output.check_shape("out", self.shape(), L::SCORES))
+    }
+
+    /// Writes the gradient, and the diagonal of the Hessian if there is a place for it; returns the
+    /// mean or the sum of the losses.
+    pub(crate) fn write_derivatives(&self, derivatives: Outputs<'_, '_, T>) -> Result<Wide> {
+        self.check_shapes(derivatives)?;
+        let sum = self.run(Wanted::Gradient, Some(derivatives))?;
         Ok(self.reduce(sum))
     }
 
@@ -188,7 +194,7 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
         }
     }
 
-    fn run(&self, wanted: Wanted, output: Option<&ViewMut<'_, T>>) -> Result<Wide> {
+    fn run(&self, wanted: Wanted, outputs: Option<Outputs<'_, '_, T>>) -> Result<Wide> {
         let scale = match self.reduction {
             Reduction::Mean => Wide::new(1.0).divided_by(self.count()),
             _ => Wide::new(1.0),
@@ -201,14 +207,14 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
         let mut total = Wide::ZERO;
         let merge = |sum: Wide| total += sum;
         let [scores, targets] = self.inputs.clone();
-        match (self.weights.clone(), output) {
+        match (self.weights.clone(), outputs) {
             (None, None) => read_blocks(&self.inputs, &kernel, merge)?,
-            (None, Some(output)) => write_blocks(&self.inputs, output, &kernel, merge)?,
-            (Some([weight, pos_weight]), output) => {
+            (None, Some(outputs)) => write_blocks(&self.inputs, outputs, &kernel, merge)?,
+            (Some([weight, pos_weight]), outputs) => {
                 let inputs = [scores, targets, weight, pos_weight];
-                match output {
+                match outputs {
                     None => read_blocks(&inputs, &kernel, merge)?,
-                    Some(output) => write_blocks(&inputs, output, &kernel, merge)?,
+                    Some(outputs) => write_blocks(&inputs, outputs, &kernel, merge)?,
                 }
             }
         }

@@ -146,7 +146,7 @@ impl<'a> CategoricalCrossEntropy<'a> {
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
     ) -> Result<Loss<T::Compute>> {
-        loss(&self.loss, &self.options, probs, targets, axis, None)
+        loss(&self.loss, &self.options, probs, targets, axis, [])
     }
 
     /// The loss, and the gradient of the reduced loss with respect to the probabilities.
@@ -180,7 +180,7 @@ impl<'a> CategoricalCrossEntropy<'a> {
         axis: Axis,
         out: ArrayViewMut<'_, T, D>,
     ) -> Result<Loss<T::Compute>> {
-        loss(&self.loss, &self.options, probs, targets, axis, Some(out))
+        loss(&self.loss, &self.options, probs, targets, axis, [out])
     }
 }
 

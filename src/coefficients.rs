@@ -287,6 +287,10 @@ impl Coefficients for Plan<'_> {
     fn divisor(&self) -> Wide {
         self.divisor
     }
+
+    fn classes(&self) -> usize {
+        self.last + 1
+    }
 }
 
 impl<'a> Rowwise<'a> {

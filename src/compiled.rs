@@ -19,7 +19,7 @@ use crate::kernel::predict::Ranked;
 use crate::kernel::probs_loss::{LogProbsLoss, ProbsLoss};
 use crate::kernel::softmax::{LogSoftmax, Softmax};
 use crate::kernel::vjp::{LogSoftmaxVjp, SoftmaxVjp};
-use crate::lanes::{View, ViewMut};
+use crate::lanes::{Outputs, View, ViewMut};
 use crate::loss::{Loss, Losses, Reduction, class_losses};
 use crate::predict::{accuracy_of, perplexity_of, ranked_rows};
 use crate::softmax::{logsumexp_rows, map_classes, vjp};
@@ -34,7 +34,7 @@ pub(crate) type MapClasses<T> = fn(&View<'_, T>, usize, &ViewMut<'_, T>) -> Resu
 /// From a result and its cotangent, along an axis.
 pub(crate) type Vjp<T> = fn(&[View<'_, T>; 2], usize, &ViewMut<'_, T>) -> Result<()>;
 
-/// A loss over classes, and its gradient if there is a place for it: of the loss, its options, the
+/// A loss over classes, and its derivatives if there is a place for them: of the loss, its options, the
 /// scores, the targets, the axis.
 pub(crate) type ClassLosses<T, L> = fn(
     &L,
@@ -42,17 +42,17 @@ pub(crate) type ClassLosses<T, L> = fn(
     &View<'_, T>,
     &TargetsView<'_>,
     usize,
-    Option<&ViewMut<'_, T>>,
+    Option<Outputs<'_, '_, T>>,
 ) -> Result<Losses<T>>;
 
-/// A binary loss, and its gradient if there is a place for it: of the loss, the scores and targets,
+/// A binary loss, and its derivatives if there is a place for them: of the loss, the scores and targets,
 /// the weights.
 pub(crate) type BinaryLosses<T, L> = for<'a> fn(
     L,
     [&View<'a, T>; 2],
     [Option<View<'a, T>>; 2],
     Reduction,
-    Option<&ViewMut<'_, T>>,
+    Option<Outputs<'_, '_, T>>,
 ) -> Result<Loss<T>>;
 
 /// Of the scores, the targets, k, the axis and the index of rows to leave out.

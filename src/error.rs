@@ -119,6 +119,9 @@ pub enum Error {
     /// A reduction that does not exist.
     #[error("reduction is {0:?}, expected \"none\", \"mean\" or \"sum\"")]
     Reduction(String),
+    /// A multiple of the Hessian that does not exist.
+    #[error("hessian is {0:?}, expected \"exact\", \"bound\" or \"friedman\"")]
+    Hessian(String),
     /// A number of best classes that cannot be had.
     #[error("k is {k}, but axis {axis} has {classes} classes; give a k from 0 to {classes}")]
     K {

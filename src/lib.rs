@@ -33,7 +33,9 @@
 //!
 //! A function whose name ends in `_into` writes to an array of the caller, one that ends in
 //! `_in_place` to its input. A loss is a struct of options with chained setters; its methods are
-//! `loss`, `loss_and_grad` and `loss_and_grad_into`. [`Element`] types are [`f32`], [`f64`],
+//! `loss`, `loss_and_grad` and `loss_and_grad_into`; [`CrossEntropy`] and
+//! [`BinaryCrossEntropyWithLogits`] have `loss_and_grad_hess` and `loss_and_grad_hess_into` besides,
+//! which add the diagonal of the Hessian. [`Element`] types are [`f32`], [`f64`],
 //! [`half::f16`] and [`half::bf16`]; of the last two losses are `f32`. Whatever is refused is refused
 //! with an [`Error`], before anything is written.
 //!
@@ -125,8 +127,9 @@ pub use elementwise::{
 };
 pub use error::{Error, Result};
 pub use float::{Element, Float};
+pub use kernel::hessian::Hessian;
 pub use linear::linear;
-pub use loss::{Loss, LossAndGrad, Reduction};
+pub use loss::{Loss, LossAndGrad, LossAndGradHess, Reduction};
 pub use nll_loss::NllLoss;
 pub use predict::{accuracy, perplexity, top_k};
 pub use softmax::{

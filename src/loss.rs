@@ -9,8 +9,8 @@ use crate::float::{Element, Float};
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
 use crate::kernel::index_loss::IndexLossKernel;
 use crate::lanes::{
-    View, ViewMut, position, read_classes, read_numbers, read_rows, reserved, write_classes,
-    write_rows, zeros,
+    Outputs, View, ViewMut, position, read_classes, read_numbers, read_rows, reserved,
+    write_classes, write_rows, zeros,
 };
 use crate::targets::{Targets, TargetsView};
 use crate::wide::Wide;
@@ -87,6 +87,9 @@ pub enum Loss<T> {
 /// A loss, in the type that its scores are computed with, and its gradient, in theirs.
 pub type LossAndGrad<T, D> = (Loss<<T as Element>::Compute>, Array<T, D>);
 
+/// The same with the diagonal of the loss's Hessian.
+pub type LossAndGradHess<T, D> = (Loss<<T as Element>::Compute>, Array<T, D>, Array<T, D>);
+
 impl<T: Float> Loss<T> {
     /// The mean or the sum; `None` with [`Reduction::None`].
     pub fn reduced(self) -> Option<T> {
@@ -145,21 +148,23 @@ pub(crate) trait CheckedLoss<T: Float>: ClassLoss<T> + Sized {
 }
 
 /// Checks the arguments of a loss over classes; computes the losses of the rows, and their gradient
-/// if there is a place for it.
+/// and the diagonal of their Hessian if there is a place for them.
 pub(crate) fn class_losses<T: Float>(
     loss: &impl CheckedLoss<T>,
     options: &ClassOptions<'_>,
     scores: &View<'_, T>,
     targets: &TargetsView<'_>,
     axis: usize,
-    gradient: Option<&ViewMut<'_, T>>,
+    derivatives: Option<Outputs<'_, '_, T>>,
 ) -> Result<Losses<T>> {
     loss.check()?;
     scores.check_axis(axis)?;
     let keep_empty = loss.counts_without_target();
     let plan = Plan::new(scores.shape(), axis, targets, options, keep_empty)?;
-    if let Some(gradient) = gradient {
-        gradient.check_shape("out", scores.shape(), "the logits")?;
+    if let Some(Outputs { first, second }) = derivatives {
+        for output in std::iter::once(first).chain(second) {
+            output.check_shape("out", scores.shape(), "the logits")?;
+        }
     }
     let reduction = options.reduction;
     let call = ClassLossCall {
@@ -169,21 +174,23 @@ pub(crate) fn class_losses<T: Float>(
         reduction,
     };
     loss.check_scores(&call)?;
-    call.run(loss, gradient)
+    call.run(loss, derivatives)
 }
 
-/// The loss of arrays.
-pub(crate) fn loss<'t, T: Element, D: Dimension, L: CheckedLoss<T::Compute>>(
+/// The loss of arrays, without derivatives, with a gradient, or with the diagonal of the Hessian
+/// besides.
+pub(crate) fn loss<'t, T: Element, D: Dimension, L: CheckedLoss<T::Compute>, const N: usize>(
     loss: &L,
     options: &ClassOptions<'_>,
     scores: ArrayView<'_, T, D>,
     targets: impl Into<Targets<'t, T>>,
     axis: Axis,
-    out: Option<ArrayViewMut<'_, T, D>>,
+    out: [ArrayViewMut<'_, T, D>; N],
 ) -> Result<Loss<T::Compute>> {
     let (scores, targets, out) = (View::of(scores), targets.into(), out.map(ViewMut::of));
     let targets = targets.view();
-    let losses = L::compiled()(loss, options, &scores, &targets, axis.0, out.as_ref())?;
+    let derivatives = Outputs::of(&out);
+    let losses = L::compiled()(loss, options, &scores, &targets, axis.0, derivatives)?;
     Ok(losses.into_loss(&scores.shape_without(axis.0)))
 }
 
@@ -196,7 +203,7 @@ pub(crate) fn loss_and_grad<'t, T: Element, D: Dimension>(
     axis: Axis,
 ) -> Result<LossAndGrad<T, D>> {
     let mut gradient = zeros(scores.raw_dim(), T::ZERO)?;
-    let out = Some(gradient.view_mut());
+    let out = [gradient.view_mut()];
     let loss = loss(function, options, scores, targets, axis, out)?;
     Ok((loss, gradient))
 }
@@ -234,11 +241,11 @@ impl<T: Float> ClassLossCall<'_, T> {
         Err(not_a_probability("probs", place, value, eps))
     }
 
-    /// Computes the losses, and their gradient if there is a place for it.
+    /// Computes the losses, and their derivatives if there is a place for them.
     fn run(
         &self,
         loss: &impl ClassLoss<T>,
-        gradient: Option<&ViewMut<'_, T>>,
+        derivatives: Option<Outputs<'_, '_, T>>,
     ) -> Result<Losses<T>> {
         let unreduced = self.reduction == Reduction::None;
         let mut total = LossTotal::default();
@@ -251,7 +258,7 @@ impl<T: Float> ClassLossCall<'_, T> {
         };
         let (scores, axis, coefficients) = (self.scores, self.axis, &self.plan);
         // Tiles take what has one class a row; all else goes row by row.
-        match (loss.for_tiles(), gradient) {
+        match (loss.for_tiles(), derivatives) {
             (Some(loss), None) if coefficients.has_one_class_a_row() => {
                 let kernel = LossKernel::<_, _, false>::new(loss, coefficients, unreduced);
                 let kernel = IndexLossKernel(kernel);

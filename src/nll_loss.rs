@@ -125,7 +125,7 @@ impl<'a> NllLoss<'a> {
         targets: impl Into<Targets<'t, T>>,
         axis: Axis,
     ) -> Result<Loss<T::Compute>> {
-        loss(&LogProbsLoss, &self.options, log_probs, targets, axis, None)
+        loss(&LogProbsLoss, &self.options, log_probs, targets, axis, [])
     }
 
     /// The loss, and the gradient of the reduced loss with respect to the log-probabilities.
@@ -165,7 +165,7 @@ impl<'a> NllLoss<'a> {
             log_probs,
             targets,
             axis,
-            Some(out),
+            [out],
         )
     }
 }

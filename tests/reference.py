@@ -280,6 +280,50 @@ def cross_entropy_and_grad(
     )
 
 
+def _hessian_factor(name: str, classes: int) -> float:
+    """Give what the diagonal is multiplied by."""
+    return {"exact": 1.0, "bound": 2.0, "friedman": classes / max(classes - 1, 1)}[name]
+
+
+def cross_entropy_and_grad_hess(
+    rows: Sequence[Row],
+    targets: Sequence[Target],
+    *,
+    weight: Row | None = None,
+    sample_weight: Row | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    reduction: str = "mean",
+    hessian: str = "exact",
+) -> tuple[Loss, list[list[float]], list[list[float]]]:
+    """Cross entropy of logits, its gradient, and the diagonal of its Hessian."""
+
+    def one_row(row: Row, a: Row, _is_index: bool) -> tuple[Total, list[Total]]:
+        if not _is_regular(row):
+            return Total(math.nan, []), [Total(math.nan, [])] * len(row)
+        logits, all_a = _Logits(row), _sum(a)
+        factor = _hessian_factor(hessian, len(row))
+        hess = []
+        for p, q in zip(logits.probs, logits.complements, strict=True):
+            parts = [all_a * p * q]
+            if z_loss != 0:
+                parts += [2.0 * z_loss * p * p, 2.0 * z_loss * logits.lse * p * q]
+            hess.append(Total(_sum(parts), parts).scaled(factor))
+        return Total(0.0, []), hess
+
+    options: dict[str, Any] = {
+        "weight": weight,
+        "sample_weight": sample_weight,
+        "ignore_index": ignore_index,
+        "label_smoothing": label_smoothing,
+        "z_loss": z_loss,
+        "reduction": reduction,
+    }
+    _, hess = _losses_of_rows(rows, targets, one_row, **options)
+    return *cross_entropy_and_grad(rows, targets, **options), hess
+
+
 def nll_loss_and_grad(
     rows: Sequence[Row],
     targets: Sequence[Target],
@@ -403,6 +447,26 @@ def binary_cross_entropy_with_logits_and_grad(
         grad = [_product(1.0 - y, sigmoid(z)), -_product(pos * y, sigmoid(-z))]
         elements.append((loss, grad, w))
     return _binary_reduced(elements, reduction)
+
+
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: Row,
+    targets: Row,
+    *,
+    weight: Row | None = None,
+    pos_weight: Row | None = None,
+    reduction: str = "mean",
+) -> tuple[Loss, list[float], list[float]]:
+    """Binary cross entropy of logits, its gradient, and its second derivatives."""
+    ones = [1.0] * len(logits)
+    elements: list[tuple[Row, Row, float]] = []
+    for z, y, w, pos in zip(logits, targets, weight or ones, pos_weight or ones, strict=True):
+        counts = pos * y + (1.0 - y)
+        hess = 0.0 if w == 0 else _product(counts, sigmoid(z) * sigmoid(-z))
+        elements.append(([0.0], [hess], w if w != 0 else 1.0))
+    options: dict[str, Any] = {"weight": weight, "pos_weight": pos_weight, "reduction": reduction}
+    loss, grad = binary_cross_entropy_with_logits_and_grad(logits, targets, **options)
+    return loss, grad, _binary_reduced(elements, reduction)[1]
 
 
 # The losses alone, and prediction

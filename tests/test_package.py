@@ -54,6 +54,12 @@ SIGNATURES = {
 }
 LOSSES = [name for name, signature in SIGNATURES.items() if "reduction" in signature]
 SIGNATURES |= {f"{name}_and_grad": SIGNATURES[name].replace(")", ", out=None)") for name in LOSSES}
+# Two have the Hessian besides.
+HESSIANS = {"cross_entropy": "hessian='exact', ", "binary_cross_entropy_with_logits": ""}
+SIGNATURES |= {
+    f"{name}_and_grad_hess": SIGNATURES[name].replace(")", f", {more}out=None)")
+    for name, more in HESSIANS.items()
+}
 
 
 # Names

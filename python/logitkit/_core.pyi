@@ -22,10 +22,12 @@ __all__ = [
     "binary_cross_entropy_and_grad",
     "binary_cross_entropy_with_logits",
     "binary_cross_entropy_with_logits_and_grad",
+    "binary_cross_entropy_with_logits_and_grad_hess",
     "categorical_cross_entropy",
     "categorical_cross_entropy_and_grad",
     "cross_entropy",
     "cross_entropy_and_grad",
+    "cross_entropy_and_grad_hess",
     "get_num_threads",
     "linear",
     "log_sigmoid",
@@ -65,6 +67,14 @@ _Float64Like: TypeAlias = _Nested[float | _SupportsArray[np.float64 | np.integer
 _Out16 = TypeVar("_Out16", bound=NDArray[np.float16], default=NDArray[np.float16])
 _Out32 = TypeVar("_Out32", bound=NDArray[np.float32], default=NDArray[np.float32])
 _Out64 = TypeVar("_Out64", bound=NDArray[np.float64], default=NDArray[np.float64])
+
+# The second array of a pair.
+_Out16Hess = TypeVar("_Out16Hess", bound=NDArray[np.float16], default=NDArray[np.float16])
+_Out32Hess = TypeVar("_Out32Hess", bound=NDArray[np.float32], default=NDArray[np.float32])
+_Out64Hess = TypeVar("_Out64Hess", bound=NDArray[np.float64], default=NDArray[np.float64])
+_First = TypeVar("_First")
+_Second = TypeVar("_Second")
+_Pair: TypeAlias = tuple[_First | None, _Second | None]
 
 _Mask: TypeAlias = _Nested[bool | _SupportsArray[np.bool_]]
 
@@ -278,6 +288,79 @@ def cross_entropy_and_grad(
     ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
     reduction: str, out: _Out16 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
+
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", hessian: str = "exact",
+    out: _Pair[_Out64, _Out64Hess] | None = None,
+) -> tuple[np.float64, _Out64, _Out64Hess]: ...
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", hessian: str = "exact",
+    out: _Pair[_Out32, _Out32Hess] | None = None,
+) -> tuple[np.float32, _Out32, _Out32Hess]: ...
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["mean", "sum"] = "mean", hessian: str = "exact",
+    out: _Pair[_Out16, _Out16Hess] | None = None,
+) -> tuple[np.float32, _Out16, _Out16Hess]: ...
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["none"], hessian: str = "exact",
+    out: _Pair[_Out64, _Out64Hess] | None = None,
+) -> tuple[NDArray[np.float64], _Out64, _Out64Hess]: ...
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["none"], hessian: str = "exact",
+    out: _Pair[_Out32, _Out32Hess] | None = None,
+) -> tuple[NDArray[np.float32], _Out32, _Out32Hess]: ...
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: Literal["none"], hessian: str = "exact",
+    out: _Pair[_Out16, _Out16Hess] | None = None,
+) -> tuple[NDArray[np.float32], _Out16, _Out16Hess]: ...
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str, hessian: str = "exact",
+    out: _Pair[_Out64, _Out64Hess] | None = None,
+) -> tuple[NDArray[np.float64] | np.float64, _Out64, _Out64Hess]: ...
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float32Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str, hessian: str = "exact",
+    out: _Pair[_Out32, _Out32Hess] | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out32, _Out32Hess]: ...
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _Float16Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str, hessian: str = "exact",
+    out: _Pair[_Out16, _Out16Hess] | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out16, _Out16Hess]: ...
 
 @overload
 def nll_loss(
@@ -636,6 +719,61 @@ def binary_cross_entropy_with_logits_and_grad(
     logits: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
     pos_weight: ArrayLike | None = None, reduction: str, out: _Out16 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
+
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Pair[_Out64, _Out64Hess] | None = None,
+) -> tuple[np.float64, _Out64, _Out64Hess]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Pair[_Out32, _Out32Hess] | None = None,
+) -> tuple[np.float32, _Out32, _Out32Hess]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
+    out: _Pair[_Out16, _Out16Hess] | None = None,
+) -> tuple[np.float32, _Out16, _Out16Hess]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["none"],
+    out: _Pair[_Out64, _Out64Hess] | None = None,
+) -> tuple[NDArray[np.float64], _Out64, _Out64Hess]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["none"],
+    out: _Pair[_Out32, _Out32Hess] | None = None,
+) -> tuple[NDArray[np.float32], _Out32, _Out32Hess]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: Literal["none"],
+    out: _Pair[_Out16, _Out16Hess] | None = None,
+) -> tuple[NDArray[np.float32], _Out16, _Out16Hess]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str,
+    out: _Pair[_Out64, _Out64Hess] | None = None,
+) -> tuple[NDArray[np.float64] | np.float64, _Out64, _Out64Hess]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float32Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str,
+    out: _Pair[_Out32, _Out32Hess] | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out32, _Out32Hess]: ...
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _Float16Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str,
+    out: _Pair[_Out16, _Out16Hess] | None = None,
+) -> tuple[NDArray[np.float32] | np.float32, _Out16, _Out16Hess]: ...
 
 @overload
 def linear(

@@ -7,7 +7,7 @@ use crate::compiled::compiled;
 use crate::error::Result;
 use crate::float::Element;
 use crate::kernel::binary::FromProbs;
-use crate::lanes::{View, ViewMut, zeros};
+use crate::lanes::{Outputs, View, ViewMut, zeros};
 use crate::loss::{Loss, LossAndGrad, Reduction, check_eps};
 
 /// Binary cross entropy from probabilities, element by element.
@@ -170,7 +170,7 @@ impl<'a, T: Element> BinaryCrossEntropy<'a, T> {
         self.compute(
             &View::of(probs),
             &View::of(targets),
-            Some(&ViewMut::of(out)),
+            Some((&ViewMut::of(out)).into()),
         )
     }
 
@@ -178,12 +178,12 @@ impl<'a, T: Element> BinaryCrossEntropy<'a, T> {
         &self,
         probs: &View<'_, T::Compute>,
         targets: &View<'_, T::Compute>,
-        gradient: Option<&ViewMut<'_, T::Compute>>,
+        derivatives: Option<Outputs<'_, '_, T::Compute>>,
     ) -> Result<Loss<T::Compute>> {
         let loss = FromProbs { eps: self.eps };
         let weights = [self.weight.clone(), None];
         let binary_loss = compiled::<T::Compute>().binary_cross_entropy;
-        binary_loss(loss, [probs, targets], weights, self.reduction, gradient)
+        binary_loss(loss, [probs, targets], weights, self.reduction, derivatives)
     }
 }
 

@@ -11,6 +11,7 @@
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
 use super::RowKernel;
+use super::binary_hessian;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
 use crate::simd::Vector;
@@ -26,6 +27,10 @@ use crate::wide::Wide;
 pub(crate) trait BinaryLoss: Copy + Sync {
     /// Whether there is a shorter way for targets of 0 and 1.
     const CLASSES: bool;
+
+    /// Whether it is a loss of logits, the diagonal of whose Hessian is written where there is a place
+    /// for it.
+    const HAS_HESSIAN: bool = false;
 
     /// Loss, and gradient times the scale, of elements whose targets are 0 or 1. Scores are
     /// ordinary, or may be `RARE`.
@@ -76,6 +81,8 @@ pub(crate) struct BinaryKernel<L> {
 impl<L: BinaryLoss, T: Float, const K: usize> RowKernel<T, K> for BinaryKernel<L> {
     type Total = Wide;
 
+    const WRITES_TWO: bool = L::HAS_HESSIAN;
+
     #[inline(always)]
     fn row<S: Simd>(
         &self,
@@ -85,6 +92,10 @@ impl<L: BinaryLoss, T: Float, const K: usize> RowKernel<T, K> for BinaryKernel<L
         _scratch: &mut Vec<f64>,
         total: &mut Wide,
     ) {
+        if L::HAS_HESSIAN && lane.has_second() {
+            // Before the gradient, which may overwrite what both are made of.
+            binary_hessian::write(simd, self.scale, &mut lane.second_lane());
+        }
         let sum = match self.wanted {
             Wanted::Sum => self.block::<S, T, K, SUM>(simd, lane),
             Wanted::Losses => self.block::<S, T, K, LOSSES>(simd, lane),
@@ -329,9 +340,40 @@ fn evaluated<S: Simd, L: BinaryLoss, const GRADIENT: bool>(
 
 /// `a * b`, and 0 where `a` is 0, whatever `b`.
 #[inline(always)]
-fn weighted<S: Simd>(a: f64x8<S>, b: f64x8<S>) -> f64x8<S> {
+pub(crate) fn weighted<S: Simd>(a: f64x8<S>, b: f64x8<S>) -> f64x8<S> {
     let zero = f64x8::splat(a.token(), 0.0);
     a.simd_eq(zero).select(zero, a * b)
+}
+
+/// What sigmoid is at `|z|` and at `-|z|`, and `e^-|z|`.
+pub(crate) struct Sigmoids<S: Simd> {
+    e: Pair<f64x8<S>>,
+    pub(crate) large: f64x8<S>,
+    pub(crate) small: f64x8<S>,
+}
+
+impl<S: Simd> Sigmoids<S> {
+    /// `1 / (1 + e)` and `e / (1 + e)`; results may be `narrow`: of 24 bits.
+    #[inline(always)]
+    pub(crate) fn of(narrow: bool, z: f64x8<S>) -> Self {
+        let c = |constant| f64x8::splat(z.token(), constant);
+        let pair = |high| Pair { high, low: c(0.0) };
+        if narrow {
+            let e = exp(-z.abs());
+            let large = c(1.0) / (c(1.0) + e);
+            return Self {
+                e: pair(e),
+                large,
+                small: e * large,
+            };
+        }
+        let e = exp_pair(pair(-z.abs()));
+        Self {
+            e,
+            large: over_one_plus(pair(c(1.0)), e),
+            small: over_one_plus(e, e),
+        }
+    }
 }
 
 /// `pos_weight y softplus(-z) + (1-y) softplus(z)`.
@@ -340,6 +382,7 @@ pub(crate) struct FromLogits;
 
 impl BinaryLoss for FromLogits {
     const CLASSES: bool = true;
+    const HAS_HESSIAN: bool = true;
 
     #[inline(always)]
     fn of_classes<S: Simd, V: Vector<S>, const RARE: bool>(
@@ -376,27 +419,14 @@ impl BinaryLoss for FromLogits {
         let simd = z.token();
         let (zero, one) = (f64x8::splat(simd, 0.0), f64x8::splat(simd, 1.0));
         let (positive, negative) = (pos_weight * y, one - y);
-        // softplus(z) = max(z, 0) + log1p(e^-|z|), softplus(-z) = max(-z, 0) + the same;
-        // sigmoid(|z|) = 1/(1+e), sigmoid(-|z|) = e/(1+e).
-        let (log, large, small);
-        if narrow {
-            let e = exp(-z.abs());
-            log = log1p(e);
-            large = one / (one + e);
-            small = e * large;
+        // softplus(z) = max(z, 0) + log1p(e^-|z|), softplus(-z) = max(-z, 0) + the same.
+        let Sigmoids { e, large, small } = Sigmoids::of(narrow, z);
+        let log = if narrow {
+            log1p(e.high)
         } else {
-            let whole = Pair {
-                high: one,
-                low: zero,
-            };
-            let e = exp_pair(Pair {
-                high: -z.abs(),
-                low: zero,
-            });
             let logs = log1p_pair(e);
-            log = logs.high + logs.low;
-            (large, small) = (over_one_plus(whole, e), over_one_plus(e, e));
-        }
+            logs.high + logs.low
+        };
         let softplus = z.simd_gt(zero).select(z, zero) + log;
         let softplus_of_minus = z.simd_lt(zero).select(-z, zero) + log;
         let loss = weighted(positive, softplus_of_minus) + weighted(negative, softplus);

@@ -7,6 +7,7 @@
 use fearless_simd::{Simd, SimdBase, f64x8};
 
 use super::RowKernel;
+use super::hessian::{Curvature, Hessian, write_from_terms};
 use super::index_loss::IndexTargets;
 use super::lane::Lane;
 use super::normalizer::{KeptTerms, Normalizer, is_ordinary};
@@ -40,6 +41,9 @@ pub(crate) trait Coefficients: Sync {
 
     /// What a row's gradient is divided by: 0 if all gradients are 0.
     fn divisor(&self) -> Wide;
+
+    /// How many classes there are.
+    fn classes(&self) -> usize;
 }
 
 /// A loss of one row, less the row's weight.
@@ -48,6 +52,9 @@ pub(crate) trait ClassLoss<T: Float>: Sync {
     fn for_tiles(&self) -> Option<&LogitsLoss> {
         None
     }
+
+    /// Whether it writes the diagonal of the Hessian where there is a place for it.
+    const HAS_HESSIAN: bool = false;
 
     /// What does not depend on the target.
     fn extra(&self, _row: &Normalizer<T>) -> Wide {
@@ -118,6 +125,8 @@ where
 {
     type Total = LossTotal<T>;
 
+    const WRITES_TWO: bool = GRADIENT && L::HAS_HESSIAN;
+
     #[inline(always)]
     fn row<S: Simd>(
         &self,
@@ -136,7 +145,7 @@ where
                 loss = self.loss.loss(simd, &mut target, lane.input());
                 loss = Wide::new(target.weight) * loss;
             }
-            lane.output().fill(T::ZERO);
+            lane.fill(T::ZERO);
         } else if let Some(mut target) = target {
             let weight = Wide::new(target.weight);
             loss = if GRADIENT {
@@ -155,9 +164,33 @@ where
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogitsLoss {
     pub(crate) z_loss: f64,
+    pub(crate) hessian: Hessian,
 }
 
 impl LogitsLoss {
+    #[inline(always)]
+    pub(crate) fn curvature(&self, common: Wide, scale: Wide, classes: usize) -> Curvature {
+        Curvature::new(common, self.z_loss, scale * self.hessian.factor(classes))
+    }
+
+    /// Writes the Hessian of a row if there is a place for it; `common` is what probabilities are
+    /// multiplied by in the gradient.
+    #[inline(always)]
+    pub(crate) fn write_hessian<S: Simd, T: Float>(
+        &self,
+        simd: S,
+        kept: &KeptTerms<T>,
+        row: &Normalizer<T>,
+        common: Wide,
+        scale: Wide,
+        lane: &mut Lane<'_, T, 1>,
+    ) {
+        if let Some(second) = lane.second() {
+            let curvature = self.curvature(common, scale, second.len());
+            write_from_terms(simd, kept, row, &curvature, lane);
+        }
+    }
+
     /// The loss, from the sums of what all classes cost less `lse - reference`.
     #[inline(always)]
     fn total<T: Float>(
@@ -182,6 +215,8 @@ impl LogitsLoss {
 }
 
 impl<T: Float> ClassLoss<T> for LogitsLoss {
+    const HAS_HESSIAN: bool = true;
+
     fn for_tiles(&self) -> Option<&LogitsLoss> {
         Some(self)
     }
@@ -222,7 +257,7 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
         let sums = distances(simd, &mut target.all, lane.input(), reference);
         let class = target.class.map(|(class, a)| (a, lane.input()[class]));
         let Some(kept) = KeptTerms::of(simd, lane) else {
-            lane.output().fill(T::NAN);
+            lane.fill(T::NAN);
             return Wide::NAN;
         };
         let row = kept.normalizer(simd);
@@ -239,6 +274,7 @@ impl<T: Float> ClassLoss<T> for LogitsLoss {
                 (index, (entry * scale).to_f64())
             })
         });
+        self.write_hessian(simd, &kept, &row, common, scale, lane);
         write_differences(simd, &kept, &mut target.all, common, scale, lane);
         if let Some((index, entry)) = entry {
             lane.output()[index] = T::from_f64(entry);

@@ -10,12 +10,14 @@ use super::class_loss::{
     ClassLoss, Coefficients, LogitsLoss, LossKernel, LossTotal, RowTarget, target_entry,
     write_probabilities,
 };
+use super::hessian::{self, Curvature};
 use super::lane::Lane;
 use super::normalizer::{KeptTerms, Normalizer, tiny_factor};
 use super::piece::PieceKernel;
 use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
 use super::softmax::multiple;
 use super::tile::{Tile, TileKernel};
+use super::tile_gradient::TileGradient;
 use crate::float::Float;
 use crate::simd::math::{Pair, exp_wide};
 use crate::simd::number::Number;
@@ -63,6 +65,8 @@ where
 {
     type Total = LossTotal<T>;
 
+    const WRITES_TWO: bool = GRADIENT;
+
     #[inline(always)]
     fn row<S: Simd>(
         &self,
@@ -87,7 +91,7 @@ where
                     loss.times(target.weight)
                 });
                 if GRADIENT {
-                    lane.output().fill(T::ZERO);
+                    lane.fill(T::ZERO);
                 }
                 loss
             }
@@ -135,12 +139,15 @@ impl<C: Coefficients, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
             #[inline(always)]
             || {
                 let Some(kept) = KeptTerms::of(simd, lane) else {
-                    lane.output().fill(T::NAN);
+                    lane.fill(T::NAN);
                     return Wide::NAN;
                 };
                 let row = kept.normalizer(simd);
                 let scale = Wide::new(target.weight).divided_by(divisor);
                 let common = self.common(&row, coefficient);
+                self.0
+                    .loss
+                    .write_hessian(simd, &kept, &row, common, scale, lane);
                 let p = kept.probability(lane.output()[class]);
                 let entry = target_entry(&row, logit, p, common, coefficient);
                 kept.write_probabilities(simd, common * scale, lane);
@@ -205,24 +212,32 @@ where
             let divisor = self.0.coefficients.divisor();
             if divisor.high == 0.0 {
                 tile.elements.fill(T::ZERO);
+                if let Some(second) = &mut tile.second {
+                    second.fill(T::ZERO);
+                }
                 return;
             }
             let (mut entries, mut highs) = ([0.0; ROWS], [0.0; ROWS]);
             let back = T::FORMAT.sum_lift_factor.recip();
             let inverse = Number::splat(simd, 1.0).over(wide(simd, divisor));
             let terms = targets.of(tile);
+            let z_loss = self.0.loss.z_loss;
+            let rows = TileGradient {
+                normalizers: &normalizers,
+                logits: &logits,
+                terms: &terms,
+                targets: &targets,
+            };
+            if tile.second.is_some() {
+                let classes = tile.elements.len() / ROWS;
+                let factor = wide(simd, self.0.loss.hessian.factor(classes));
+                hessian::write_tile(simd, tile, z_loss, inverse.times(factor), &rows);
+            }
             let factors = Halves::of(
                 simd,
                 #[inline(always)]
                 |start| {
-                    let rows = Gradient {
-                        rows: normalizers.eight::<S, T>(simd, start),
-                        logit: load(simd, &logits, start),
-                        term: load(simd, &terms, start),
-                        coefficient: load(simd, &targets.coefficient, start),
-                        weight: load(simd, &targets.weight, start),
-                    };
-                    let z_loss = self.0.loss.z_loss;
+                    let rows = rows.eight(simd, start);
                     let (factor, entry) = inlined_if_short(
                         simd,
                         #[inline(always)]
@@ -255,6 +270,7 @@ pub(crate) enum RowGradient<T> {
         factor: Wide,
         class: usize,
         entry: T,
+        curvature: Curvature,
     },
 }
 
@@ -305,6 +321,10 @@ where
             factor: common * scale,
             class,
             entry: T::from_f64((entry * scale).to_f64()),
+            curvature: self
+                .0
+                .loss
+                .curvature(common, scale, self.0.coefficients.classes()),
         }
     }
 
@@ -317,13 +337,17 @@ where
         lane: &mut Lane<'_, T, 1>,
     ) {
         match *row {
-            RowGradient::Constant(value) => lane.output().fill(value),
+            RowGradient::Constant(value) => lane.fill(value),
             RowGradient::Probabilities {
                 ref normalizer,
                 factor,
                 class,
                 entry,
+                ref curvature,
             } => {
+                if lane.has_second() {
+                    hessian::write_from_logits(simd, normalizer, curvature, lane);
+                }
                 write_probabilities(simd, normalizer, factor, lane);
                 let place = class.wrapping_sub(first);
                 if let Some(element) = lane.output().get_mut(place) {
@@ -427,54 +451,4 @@ fn value<S: Simd, T: Float>(simd: S, terms: &[(Number<S, T>, f64x8<S>)]) -> f64x
         sum = cost.high.fused_mul_add(weight, sum);
     }
     sum
-}
-
-/// What the gradient of eight rows is made of.
-struct Gradient<S: Simd, T> {
-    rows: EightRows<S, T>,
-    /// The logit of the target.
-    logit: f64x8<S>,
-    /// Its exponential, lifted.
-    term: f64x8<S>,
-    coefficient: f64x8<S>,
-    weight: f64x8<S>,
-}
-
-impl<S: Simd, T: Float> Gradient<S, T> {
-    /// What the terms of a row are multiplied by, and the entry of the target: with
-    /// `G = a + 2 z_loss lse`, `scale G p` and `scale (G p - a)`, the latter from `1 - p` where that
-    /// is the smaller of the two. The scale is the weight times the inverse of the divisor.
-    #[inline(always)]
-    fn evaluate(&self, z_loss: f64, inverse: Number<S, T>) -> (Number<S, T>, f64x8<S>) {
-        let simd = self.logit.token();
-        let (zero, one) = (Number::splat(simd, 0.0), Number::splat(simd, 1.0));
-        let coefficient = Number::new(self.coefficient);
-        let scale = Number::new(self.weight).times(inverse);
-
-        let (mut common, mut less) = (coefficient, zero);
-        if z_loss != 0.0 {
-            let slope = Number::splat(simd, 2.0 * z_loss);
-            less = Number::from_pair(self.rows.log_sum_exp()).times(slope);
-            common = coefficient.plus(less);
-        }
-        let top = self.rows.top_probability();
-        let factor = common.times(scale).times(top);
-
-        let lift = T::FORMAT.sum_lift_factor.recip();
-        let p = top.times(Number::new(self.term).scaled(lift));
-        let is_top = self.logit.simd_eq(self.rows.max);
-        let rest = self.rows.others.times(top);
-        let complement = Number::select(is_top, rest, one.minus(p));
-        let from_complement = less.minus(common.times(complement));
-        let from_p = common.times(p).minus(coefficient);
-        let confident = complement.high.simd_lt(0.5);
-        let entry = Number::select(confident, from_complement, from_p).times(scale);
-
-        let left_out = self.weight.simd_eq(0.0);
-        let entry = Number::select(left_out, zero, entry);
-        (
-            Number::select(left_out, zero, factor),
-            entry.high + entry.low,
-        )
-    }
 }

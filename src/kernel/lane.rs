@@ -14,10 +14,12 @@ use crate::float::Float;
 use crate::simd::reduce::{FETCHED, TermSum, ahead, partial, prefetch};
 use crate::simd::{has_fused_mul_add, has_wide_registers};
 
-/// `K` input rows and an output row, of equal length.
+/// `K` input rows and an output row or two, of equal length.
 pub(crate) struct Lane<'a, T, const K: usize> {
     inputs: [*const T; K],
     output: *mut T,
+    /// Null if there is none.
+    second: *mut T,
     len: usize,
     /// What to fetch while the input is worked on, and the output.
     beside: [Option<Fetch>; 2],
@@ -390,12 +392,80 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         Self {
             inputs,
             output,
+            second: std::ptr::null_mut(),
             len,
             beside: [
                 Fetch::behind(inputs[0], len),
                 Fetch::behind(output.cast_const(), len),
             ],
             memory: PhantomData,
+        }
+    }
+
+    /// The same with a second output, or with none where that is null.
+    ///
+    /// # Safety
+    /// It is writable as the output is in [`new`](Self::new), and overlaps neither that nor an
+    /// input.
+    #[inline(always)]
+    pub(crate) unsafe fn with_second(self, second: *mut T) -> Self {
+        Self { second, ..self }
+    }
+
+    #[inline(always)]
+    pub(crate) fn has_second(&self) -> bool {
+        !self.second.is_null()
+    }
+
+    /// The second output, if there is one; what it holds before it is written means nothing.
+    #[inline(always)]
+    pub(crate) fn second(&mut self) -> Option<&mut [T]> {
+        // SAFETY: `with_second` promises that it is writable.
+        self.has_second()
+            .then(|| unsafe { std::slice::from_raw_parts_mut(self.second, self.len) })
+    }
+
+    /// The same with the second output for an output.
+    #[inline(always)]
+    pub(crate) fn second_lane(&mut self) -> Lane<'_, T, K> {
+        assert!(self.has_second());
+        // SAFETY: `with_second` promises of it what `new` asks for, and `self` is borrowed mutably.
+        unsafe { Lane::new(self.inputs, self.second, self.len) }
+    }
+
+    /// Output and second output.
+    #[inline(always)]
+    pub(crate) fn outputs(&mut self) -> [&mut [T]; 2] {
+        assert!(self.has_second());
+        // SAFETY: as for each alone; `with_second` promises that they do not overlap.
+        [self.output, self.second]
+            .map(|start| unsafe { std::slice::from_raw_parts_mut(start, self.len) })
+    }
+
+    /// Fills all outputs.
+    #[inline(always)]
+    pub(crate) fn fill(&mut self, value: T) {
+        self.output().fill(value);
+        if let Some(second) = self.second() {
+            second.fill(value);
+        }
+    }
+
+    /// Writes a function of the output to the second output.
+    #[inline(always)]
+    pub(crate) fn write_second<S: Simd>(&mut self, simd: S, function: &impl RowMap<S, T>) {
+        let [from, to] = self.outputs();
+        let fetch = [Fetch::behind(to.as_ptr(), to.len()), None];
+        // SAFETY: both are slices of the lane's length, and do not overlap.
+        unsafe {
+            walk(
+                simd,
+                from.as_ptr(),
+                to.as_mut_ptr(),
+                to.len(),
+                fetch,
+                function,
+            );
         }
     }
 

@@ -4,8 +4,10 @@
 //! threads, no axes, no checks, and no option that the formula does not need.
 
 pub(crate) mod binary;
+pub(crate) mod binary_hessian;
 pub(crate) mod class_loss;
 pub(crate) mod elementwise;
+pub(crate) mod hessian;
 pub(crate) mod index_loss;
 pub(crate) mod lane;
 pub(crate) mod normalizer;
@@ -19,6 +21,7 @@ pub(crate) mod spread;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tile;
+pub(crate) mod tile_gradient;
 pub(crate) mod vjp;
 
 use fearless_simd::Simd;
@@ -30,6 +33,9 @@ use lane::Lane;
 pub(crate) trait RowKernel<T: Float, const K: usize>: Sync {
     /// What a grain of rows adds up to.
     type Total: Default + Send;
+
+    /// Whether there may be a second output.
+    const WRITES_TWO: bool = false;
 
     /// How many numbers a row adds to a grain's total, at most.
     fn results_in_row(&self) -> usize {

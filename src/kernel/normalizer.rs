@@ -457,6 +457,18 @@ impl<T: Float> KeptTerms<T> {
         self.start.normalizer(simd, self.others)
     }
 
+    /// The term of the top class, rounded as terms are.
+    #[inline(always)]
+    pub(crate) fn top(&self) -> T {
+        self.start.top
+    }
+
+    /// What the terms of all negligible classes are.
+    #[inline(always)]
+    pub(crate) fn least_term<S: Simd>(&self, simd: S) -> T {
+        self.start.least_term(simd)
+    }
+
     /// The probability of a class with this term.
     #[inline(always)]
     pub(crate) fn probability(&self, term: T) -> Wide {
@@ -485,9 +497,14 @@ impl<T: Float> KeptTerms<T> {
 /// something is left of a negligible term.
 #[inline(always)]
 pub(crate) fn is_ordinary<T: Float>(factor: Wide) -> bool {
+    (tiny_factor::<T>()..=most_factor::<T>()).contains(&factor.high.abs())
+}
+
+/// Above this a factor leaves something of a negligible term.
+#[inline(always)]
+pub(crate) fn most_factor<T: Float>() -> f64 {
     const LARGE: f64 = (1_u64 << 32) as f64;
-    let largest = T::FORMAT.sum_lift_factor.recip() * LARGE;
-    (tiny_factor::<T>()..=largest).contains(&factor.high.abs())
+    T::FORMAT.sum_lift_factor.recip() * LARGE
 }
 
 impl<T: Float> Start<T> {

@@ -17,6 +17,8 @@ use crate::simd::reduce::{TermSum, prefetch};
 /// Up to 64 rows as `[classes][64]`. Lanes beyond the rows hold numbers that mean nothing.
 pub(crate) struct Tile<'a, T> {
     pub(crate) elements: &'a mut [T],
+    /// Where a second result goes, if it is wanted.
+    pub(crate) second: Option<&'a mut [T]>,
     /// The number of the first row, and how many there are.
     pub(crate) first: usize,
     pub(crate) rows: usize,

@@ -19,10 +19,10 @@ use crate::simd::{Task, dispatch};
 use crate::wide::Wide;
 
 /// Whether rows are to be copied in blocks.
-pub(super) fn are_copied<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> bool {
-    let mut both = std::iter::once(input).chain(output);
-    let are_runs = both.clone().all(Rows::are_runs);
-    input.len() > BLOCK && are_runs && !both.all(Rows::are_slices)
+pub(super) fn are_copied<T>(input: &Rows<'_, T>, outputs: &[Option<Rows<'_, T>>; 2]) -> bool {
+    let mut all = std::iter::once(input).chain(outputs.iter().flatten());
+    let are_runs = all.clone().all(Rows::are_runs);
+    input.len() > BLOCK && are_runs && !all.all(Rows::are_slices)
 }
 
 /// Runs the kernel over all rows; `merge` gets the grains' totals in order.
@@ -32,22 +32,23 @@ pub(super) fn are_copied<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -
 pub(super) unsafe fn run_copied<T: Float, Kernel: PieceKernel<T>>(
     instructions: Instructions,
     input: &Rows<'_, T>,
-    output: Option<&Rows<'_, T>>,
+    outputs: &[Option<Rows<'_, T>>; 2],
     kernel: &Kernel,
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let (rows, len) = (input.count(), input.len());
+    let [output, second] = outputs.each_ref().map(Option::as_ref);
     let rows_in_grain = (GRAIN / len).max(1);
     let grain = |index: usize, scratch: &mut Scratch<T>| {
         let mut total = Kernel::Total::default();
-        let [buffer, _] = scratch.buffers();
+        let buffers = scratch.first_buffers();
         let first = index * rows_in_grain;
         for row in first..rows.min(first + rows_in_grain) {
             let task = NormalizerOfRow {
                 rows: input,
                 output,
                 row,
-                buffer,
+                buffer: &mut buffers[0],
             };
             let normalizer = dispatch(instructions, task);
             let start = StartRow {
@@ -67,7 +68,8 @@ pub(super) unsafe fn run_copied<T: Float, Kernel: PieceKernel<T>>(
                     places,
                     input,
                     output,
-                    buffer,
+                    second,
+                    buffers,
                 };
                 dispatch(instructions, task);
             }

@@ -30,4 +30,4 @@ pub(crate) use tiles::{Where, run_over};
 pub(crate) use tiles::{read_classes, write_classes};
 #[cfg(feature = "python")]
 pub(crate) use view::Dims;
-pub(crate) use view::{View, ViewMut, check_shape, position};
+pub(crate) use view::{Outputs, View, ViewMut, check_shape, position};

@@ -30,8 +30,8 @@ const VERY_LONG: usize = 1 << 18;
 const HUGE: usize = 1 << 20;
 
 /// Whether rows are to be cut into pieces.
-pub(super) fn are_long<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> bool {
-    let both = std::iter::once(input).chain(output);
+pub(super) fn are_long<T>(input: &Rows<'_, T>, outputs: &[Option<Rows<'_, T>>; 2]) -> bool {
+    let both = std::iter::once(input).chain(outputs.iter().flatten());
     let is_few = input.count() <= FEW_ROWS && input.len() >= PARALLEL;
     let is_copied = || !both.clone().all(Rows::are_slices);
     let are_runs = both.clone().all(Rows::are_runs);
@@ -46,7 +46,7 @@ pub(super) fn are_long<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> 
 pub(super) unsafe fn run_pieces<T: Float, Kernel: PieceKernel<T>>(
     instructions: Instructions,
     input: &Rows<'_, T>,
-    output: Option<&Rows<'_, T>>,
+    outputs: &[Option<Rows<'_, T>>; 2],
     kernel: &Kernel,
     mut merge: impl FnMut(Kernel::Total),
 ) {
@@ -62,8 +62,10 @@ pub(super) unsafe fn run_pieces<T: Float, Kernel: PieceKernel<T>>(
         };
         let state = dispatch(instructions, start);
         merge(total);
-        let Some(output) = output else { continue };
-        let write = |buffer: &mut Vec<T>, piece: usize| {
+        let [Some(output), second] = outputs else {
+            continue;
+        };
+        let write = |buffers: &mut [Vec<T>; 2], piece: usize| {
             let first = piece * GRAIN;
             let task = WritePiece {
                 kernel,
@@ -72,11 +74,12 @@ pub(super) unsafe fn run_pieces<T: Float, Kernel: PieceKernel<T>>(
                 places: first..input.len().min(first + GRAIN),
                 input,
                 output,
-                buffer,
+                second: second.as_ref().filter(|_| Kernel::WRITES_TWO),
+                buffers,
             };
             dispatch(instructions, task);
         };
-        team::map(input.len().div_ceil(GRAIN), Vec::new, write);
+        team::map(input.len().div_ceil(GRAIN), Default::default, write);
     }
 }
 
@@ -250,7 +253,8 @@ pub(super) struct WritePiece<'a, 'b, T: Float, Kernel: PieceKernel<T>> {
     pub(super) places: Range<usize>,
     pub(super) input: &'a Rows<'b, T>,
     pub(super) output: &'a Rows<'b, T>,
-    pub(super) buffer: &'a mut Vec<T>,
+    pub(super) second: Option<&'a Rows<'b, T>>,
+    pub(super) buffers: &'a mut [Vec<T>; 2],
 }
 
 impl<T: Float, Kernel: PieceKernel<T>> Task for WritePiece<'_, '_, T, Kernel> {
@@ -260,24 +264,36 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for WritePiece<'_, '_, T, Kernel> {
     fn run<S: Simd>(self, simd: S) {
         let (row, first, len) = (self.row, self.places.start, self.places.len());
         let is_direct = self.input.are_slices() && self.output.are_slices();
+        let [buffer, second_buffer] = self.buffers;
         let (from, to) = if is_direct {
             let (from, to) = (self.input.place(row, first), self.output.place(row, first));
             (from, to.cast_mut())
         } else {
-            let buffer = aligned(self.buffer, len);
+            let buffer = aligned(buffer, len);
             gather(simd, self.input, row, first, buffer);
             let to = buffer.as_mut_ptr();
             (to.cast_const(), to)
         };
+        let second = match self.second {
+            Some(rows) if rows.are_slices() => rows.place(row, first).cast_mut(),
+            Some(_) => aligned(second_buffer, len).as_mut_ptr(),
+            None => std::ptr::null_mut(),
+        };
         // SAFETY: promised by the caller of `run_pieces`; each piece is written by one thread. A
         // buffer is its own input, element for element.
-        let mut lane = unsafe { Lane::new([from], to, len) };
+        let mut lane = unsafe { Lane::new([from], to, len).with_second(second) };
         self.kernel.piece(simd, self.state, first, &mut lane);
         if !is_direct {
             // SAFETY: the kernel has written so many elements to the buffer.
             let buffer = unsafe { std::slice::from_raw_parts_mut(to, len) };
             // SAFETY: as above.
             unsafe { scatter(simd, buffer, self.output, row, first) };
+        }
+        if let Some(output) = self.second.filter(|rows| !rows.are_slices()) {
+            // SAFETY: as above.
+            let buffer = unsafe { std::slice::from_raw_parts_mut(second, len) };
+            // SAFETY: as above.
+            unsafe { scatter(simd, buffer, output, row, first) };
         }
     }
 }

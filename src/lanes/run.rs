@@ -9,7 +9,7 @@ use ndarray::{Array, Dimension};
 use super::gather::{fill_left_out, gather, scatter};
 use super::rows::Rows;
 use super::team;
-use super::view::{View, ViewMut, blocks};
+use super::view::{Outputs, View, blocks};
 use crate::error::{Error, Result};
 use crate::float::{Encoding, Float};
 use crate::kernel::RowKernel;
@@ -36,31 +36,25 @@ pub(crate) fn read_rows<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     assert_one_shape(inputs, inputs[0].shape());
     let inputs = inputs.each_ref().map(|input| input.rows(axis));
     // SAFETY: inputs of one shape have equal rows; nothing is written.
-    unsafe { run(instructions, &inputs, None, kernel, merge) }
+    unsafe { run(instructions, &inputs, &[None, None], kernel, merge) }
 }
 
-/// Runs a kernel over the rows of the inputs along an axis, writing the rows of the output.
-pub(crate) fn write_rows<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
+/// Runs a kernel over the rows of the inputs along an axis, writing the rows of the outputs.
+pub(crate) fn write_rows<'a, 'b: 'a, T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     inputs: &[View<'_, T>; K],
-    output: &ViewMut<'_, T>,
+    outputs: impl Into<Outputs<'a, 'b, T>>,
     axis: usize,
     kernel: &Kernel,
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let instructions = level()?;
-    assert_one_shape(inputs, output.shape());
+    let outputs = outputs.into();
+    assert_one_shape(inputs, outputs.first.shape());
+    assert!(outputs.have_shape(inputs[0].shape()));
     let inputs = inputs.each_ref().map(|input| input.rows(axis));
     // SAFETY: arrays of one shape have equal rows; a `ViewMut` is writable, its elements are
-    // distinct, and it overlaps inputs at most element for element.
-    unsafe {
-        run(
-            instructions,
-            &inputs,
-            Some(&output.rows(axis)),
-            kernel,
-            merge,
-        )
-    }
+    // distinct, and it overlaps inputs at most as `Outputs` says.
+    unsafe { run(instructions, &inputs, &outputs.rows(axis), kernel, merge) }
 }
 
 /// Runs an element-wise kernel over blocks of the inputs for what it adds up to.
@@ -71,23 +65,25 @@ pub(crate) fn read_blocks<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
 ) -> Result<()> {
     let instructions = level()?;
     assert_one_shape(inputs, inputs[0].shape());
-    let (inputs, _) = blocks(inputs, None);
+    let (inputs, outputs) = blocks(inputs, [None; 2]);
     // SAFETY: `blocks` cuts arrays of one shape alike; nothing is written.
-    unsafe { run(instructions, &inputs, None, kernel, merge) }
+    unsafe { run(instructions, &inputs, &outputs, kernel, merge) }
 }
 
-/// Runs an element-wise kernel over blocks of the inputs, writing the output.
-pub(crate) fn write_blocks<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
-    inputs: &[View<'_, T>; K],
-    output: &ViewMut<'_, T>,
+/// Runs an element-wise kernel over blocks of the inputs, writing the outputs.
+pub(crate) fn write_blocks<'a, 'b: 'a, T: Float, const K: usize, Kernel: RowKernel<T, K>>(
+    inputs: &[View<'b, T>; K],
+    outputs: impl Into<Outputs<'a, 'b, T>>,
     kernel: &Kernel,
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let instructions = level()?;
-    assert_one_shape(inputs, output.shape());
-    let (inputs, output) = blocks(inputs, Some(output));
-    // SAFETY: `blocks` cuts arrays of one shape alike; the output is as in `write_rows`.
-    unsafe { run(instructions, &inputs, output.as_ref(), kernel, merge) }
+    let outputs = outputs.into();
+    assert_one_shape(inputs, outputs.first.shape());
+    assert!(outputs.have_shape(inputs[0].shape()));
+    let (inputs, outputs) = blocks(inputs, [Some(outputs.first), outputs.second]);
+    // SAFETY: `blocks` cuts arrays of one shape alike; the outputs are as in `write_rows`.
+    unsafe { run(instructions, &inputs, &outputs, kernel, merge) }
 }
 
 /// What is made of the numbers of rows, one number a row.
@@ -166,18 +162,18 @@ fn assert_one_shape<T>(inputs: &[View<'_, T>], shape: &[usize]) {
 /// Runs the kernel over all rows; `merge` gets the grains' totals in order.
 ///
 /// # Safety
-/// All inputs, and the output if there is one, have the same number and lengths of rows. The
-/// output is writable, its rows overlap neither each other nor an input, but that it may be an
-/// input, element for element. A kernel that writes gets an output.
+/// All inputs, and the outputs if there are any, have the same number and lengths of rows. An
+/// output is writable, its rows overlap neither each other nor another output nor an input, but
+/// that the first may be an input, element for element. A kernel that writes gets an output.
 pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
     instructions: Instructions,
     inputs: &[Rows<'_, T>; K],
-    output: Option<&Rows<'_, T>>,
+    outputs: &[Option<Rows<'_, T>>; 2],
     kernel: &Kernel,
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let (rows, elements) = (inputs[0].count(), inputs[0].elements());
-    if output.is_some() && elements == 0 {
+    if outputs[0].is_some() && elements == 0 {
         // There may be more rows without classes than anybody could count.
         return Ok(());
     }
@@ -186,7 +182,8 @@ pub(super) unsafe fn run<T: Float, const K: usize, Kernel: RowKernel<T, K>>(
         let first = index * rows_in_grain;
         let task = Grain {
             inputs,
-            output,
+            output: outputs[0].as_ref(),
+            second: outputs[1].as_ref(),
             kernel,
             rows: first..rows.min(first + rows_in_grain),
             scratch,
@@ -266,7 +263,7 @@ pub(crate) fn zeros<T: Clone, D: Dimension>(shape: D, zero: T) -> Result<Array<T
 /// Memory that a thread reuses from grain to grain.
 pub(super) struct Scratch<T> {
     /// Rows that lie scattered in memory, or are encoded, are gathered here: one buffer for each
-    /// input and one for the output.
+    /// input and each output.
     rows: Vec<Vec<T>>,
     /// Whatever a kernel needs.
     kernel: Vec<f64>,
@@ -282,13 +279,16 @@ impl<T> Default for Scratch<T> {
 }
 
 impl<T: Float> Scratch<T> {
-    /// Two buffers.
-    pub(super) fn buffers(&mut self) -> [&mut Vec<T>; 2] {
-        self.rows.resize(self.rows.len().max(2), Vec::new());
-        let [first, second, ..] = self.rows.as_mut_slice() else {
-            unreachable!("there are at least two")
-        };
-        [first, second]
+    /// So many buffers.
+    pub(super) fn buffers<const N: usize>(&mut self) -> [&mut Vec<T>; N] {
+        self.first_buffers().each_mut()
+    }
+
+    /// The same in a row.
+    pub(super) fn first_buffers<const N: usize>(&mut self) -> &mut [Vec<T>; N] {
+        self.rows.resize(self.rows.len().max(N), Vec::new());
+        let buffers = self.rows.first_chunk_mut();
+        buffers.expect("there are at least so many")
     }
 }
 
@@ -308,6 +308,7 @@ pub(super) fn aligned<T: Float>(buffer: &mut Vec<T>, elements: usize) -> &mut [T
 struct Grain<'a, 'b, T, Kernel, const K: usize> {
     inputs: &'a [Rows<'b, T>; K],
     output: Option<&'a Rows<'b, T>>,
+    second: Option<&'a Rows<'b, T>>,
     kernel: &'a Kernel,
     rows: std::ops::Range<usize>,
     scratch: &'a mut Scratch<T>,
@@ -337,9 +338,11 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Kernel::Total {
         let mut total = Kernel::Total::default();
-        let mut all = self.inputs.iter().chain(self.output);
+        let second_rows = self.second.filter(|_| Kernel::WRITES_TWO);
+        let mut all = self.inputs.iter().chain(self.output).chain(second_rows);
         if !all.all(Rows::are_slices) {
-            self.scratch.rows.resize(K + 1, Vec::new());
+            let buffers = K + 1 + usize::from(second_rows.is_some());
+            self.scratch.rows.resize(buffers, Vec::new());
             for buffer in &mut self.scratch.rows {
                 fill_up(buffer, self.inputs[0].len(), T::ZERO);
             }
@@ -372,11 +375,22 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
                 Some(output) => output.pointer(row).cast_mut(),
                 None => std::ptr::NonNull::dangling().as_ptr(),
             };
+            let mut scatter_second_from = None;
+            let second = match second_rows {
+                Some(rows) if !rows.take_slices() => {
+                    let buffer = buffers.next();
+                    let start = buffer.expect("one for each output").as_mut_ptr();
+                    scatter_second_from = Some((rows, start));
+                    start
+                }
+                Some(rows) => rows.pointer(row).cast_mut(),
+                None => std::ptr::null_mut(),
+            };
             // SAFETY: the rows exist and are `len` long, gathered ones in buffers of their own;
-            // `run`'s caller promises that the output is writable and overlaps inputs at most
-            // element for element, as does the copy of the first input, and no other grain holds
-            // this row.
-            let mut lane = unsafe { Lane::new(inputs, output, len) };
+            // `run`'s caller promises that outputs are writable and that the first overlaps inputs
+            // at most element for element, as does the copy of the first input, and no other grain
+            // holds this row.
+            let mut lane = unsafe { Lane::new(inputs, output, len).with_second(second) };
             if !self.inputs[0].are_slices() {
                 lane = lane.of_copy(self.beside(row));
             }
@@ -394,6 +408,12 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
                     fill_left_out(simd, output, row);
                 },
                 _ => {}
+            }
+            if let Some((rows, from)) = scatter_second_from {
+                // SAFETY: as for the output.
+                let from = unsafe { std::slice::from_raw_parts_mut(from, len) };
+                // SAFETY: as above.
+                unsafe { scatter(simd, from, rows, row, 0) };
             }
         }
         total

@@ -169,8 +169,13 @@ fn blocks_hold_each_element_once_and_alike_in_all_arrays() {
                 numbered(two.view_mut());
                 let len = one.len();
                 let two = ViewMut::of(two);
-                let ([a, b], c) = blocks(&[View::from(one.view()), two.as_input()], Some(&two));
-                let c = c.expect("an output gives an output");
+                let ([a, b], c) = blocks(
+                    &[View::from(one.view()), two.as_input()],
+                    [Some(&two), None],
+                );
+                let [Some(c), None] = c else {
+                    panic!("one output gives one output")
+                };
                 let case = format!("{shape:?} {first:?} {second:?}");
                 let mut seen = vec![false; len];
                 for row in 0..a.count() {
@@ -197,7 +202,7 @@ fn what_lies_in_one_piece_is_one_block() {
         array.t(),
         array.slice(s![..;-1, ..;-1, ..;-1]),
     ] {
-        let ([rows], _) = blocks(&[View::from(view)], None);
+        let ([rows], _) = blocks(&[View::from(view)], [None; 2]);
         assert_eq!((rows.count(), rows.len(), rows.stride().abs()), (1, 120, 1));
     }
 }

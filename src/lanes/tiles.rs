@@ -10,7 +10,9 @@ use super::gather::{gather, gather_class, gather_rows, scatter, scatter_class, s
 use super::pieces::{are_long, run_pieces};
 use super::rows::Rows;
 use super::run::{GRAIN, LINE, Scratch, aligned, run, run_grains};
-use super::view::{View, ViewMut};
+#[cfg(feature = "python")]
+use super::view::ViewMut;
+use super::view::{Outputs, View};
 use crate::error::Result;
 use crate::float::{Encoding, Float};
 use crate::kernel::piece::PieceKernel;
@@ -52,23 +54,32 @@ pub(crate) fn read_classes<T: Float, Kernel: PieceKernel<T>>(
 ) -> Result<()> {
     let instructions = level()?;
     // SAFETY: nothing is written.
-    unsafe { run_classes(instructions, &input.rows(axis), None, kernel, merge) }
+    unsafe {
+        run_classes(
+            instructions,
+            &input.rows(axis),
+            &[None, None],
+            kernel,
+            merge,
+        )
+    }
 }
 
-/// Runs a kernel over the classes of the input along an axis, writing the output.
-pub(crate) fn write_classes<T: Float, Kernel: PieceKernel<T>>(
+/// Runs a kernel over the classes of the input along an axis, writing the outputs.
+pub(crate) fn write_classes<'a, 'b: 'a, T: Float, Kernel: PieceKernel<T>>(
     input: &View<'_, T>,
-    output: &ViewMut<'_, T>,
+    outputs: impl Into<Outputs<'a, 'b, T>>,
     axis: usize,
     kernel: &Kernel,
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let instructions = level()?;
-    assert!(input.shape() == output.shape());
-    let (input, output) = (input.rows(axis), output.rows(axis));
+    let outputs = outputs.into();
+    assert!(outputs.have_shape(input.shape()));
+    let (input, outputs) = (input.rows(axis), outputs.rows(axis));
     // SAFETY: arrays of one shape have equal rows; a `ViewMut` is writable, its elements are
-    // distinct, and it overlaps the input at most element for element.
-    unsafe { run_classes(instructions, &input, Some(&output), kernel, merge) }
+    // distinct, and it overlaps the input at most as `Outputs` says.
+    unsafe { run_classes(instructions, &input, &outputs, kernel, merge) }
 }
 
 /// Elements to leave out: what stands for them in the input, and in the output.
@@ -103,7 +114,7 @@ pub(crate) fn run_over<T: Float, Kernel: PieceKernel<T>>(
         rows = rows.masked(kept, mask.read_as);
     }
     // SAFETY: as in `write_classes`.
-    unsafe { run_classes(instructions, &rows, results.as_ref(), kernel, merge) }
+    unsafe { run_classes(instructions, &rows, &[results, None], kernel, merge) }
 }
 
 /// Runs a kernel over all rows, in tiles or pieces where that is faster. The choice depends on shape and
@@ -114,27 +125,27 @@ pub(crate) fn run_over<T: Float, Kernel: PieceKernel<T>>(
 unsafe fn run_classes<T: Float, Kernel: PieceKernel<T>>(
     instructions: Instructions,
     input: &Rows<'_, T>,
-    output: Option<&Rows<'_, T>>,
+    outputs: &[Option<Rows<'_, T>>; 2],
     kernel: &Kernel,
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
-    if are_long(input, output) {
+    if are_long(input, outputs) {
         // SAFETY: promised by the caller.
-        unsafe { run_pieces(instructions, input, output, kernel, merge) };
+        unsafe { run_pieces(instructions, input, outputs, kernel, merge) };
         return Ok(());
     }
-    let is_kept = output.is_some() && Kernel::WRITES_EXPONENTIALS;
-    if !is_kept && are_copied(input, output) {
+    let is_kept = outputs[0].is_some() && Kernel::WRITES_EXPONENTIALS;
+    if !is_kept && are_copied(input, outputs) {
         // SAFETY: promised by the caller.
-        return unsafe { run_copied(instructions, input, output, kernel, merge) };
+        return unsafe { run_copied(instructions, input, outputs, kernel, merge) };
     }
-    let Some(tiling) = Tiling::of(input, output) else {
+    let Some(tiling) = Tiling::of(input, outputs) else {
         // SAFETY: promised by the caller.
         return unsafe {
             run(
                 instructions,
                 std::array::from_ref(input),
-                output,
+                outputs,
                 kernel,
                 merge,
             )
@@ -146,7 +157,8 @@ unsafe fn run_classes<T: Float, Kernel: PieceKernel<T>>(
         let first = index * tiles_in_grain;
         let task = TileGrain {
             input,
-            output,
+            output: outputs[0].as_ref(),
+            second: outputs[1].as_ref(),
             kernel,
             tiling,
             tiles: first..tiles.min(first + tiles_in_grain),
@@ -171,7 +183,7 @@ struct Tiling {
 
 impl Tiling {
     /// `None` if rows are to be taken one at a time.
-    fn of<T>(input: &Rows<'_, T>, output: Option<&Rows<'_, T>>) -> Option<Self> {
+    fn of<T>(input: &Rows<'_, T>, outputs: &[Option<Rows<'_, T>>; 2]) -> Option<Self> {
         let (rows, classes) = (input.count(), input.len());
         if rows < FEW_ROWS || classes == 0 || input.is_nested() {
             return None;
@@ -180,7 +192,8 @@ impl Tiling {
             Layout::SideBySide => run.min(rows.side_by_side()),
             _ => run,
         };
-        let run = output.into_iter().fold(shortest(rows, input), shortest);
+        let written = outputs.iter().flatten();
+        let run = written.fold(shortest(rows, input), shortest);
         let apart = matches!(Layout::of(input), Layout::SideBySide);
         let most = if apart { MOST_CLASSES } else { FEW_CLASSES };
         let is_empty = classes > FEW_CLASSES && run < FEW_ROWS_OF_MANY;
@@ -228,6 +241,7 @@ impl Layout {
 struct TileGrain<'a, 'b, T, Kernel> {
     input: &'a Rows<'b, T>,
     output: Option<&'a Rows<'b, T>>,
+    second: Option<&'a Rows<'b, T>>,
     kernel: &'a Kernel,
     tiling: Tiling,
     tiles: Range<usize>,
@@ -242,9 +256,12 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
         let mut total = Kernel::Total::default();
         let elements = self.input.len() * ROWS;
         let most = self.most_tiles();
-        let [tiles, spare] = self.scratch.buffers();
+        let second_rows = self.second.filter(|_| Kernel::WRITES_TWO);
+        let [tiles, spare, second_tiles] = self.scratch.buffers();
         let spare = aligned(spare, elements);
-        let tiles = aligned(tiles, elements * most.min(self.tiles.len()));
+        let in_tiles = elements * most.min(self.tiles.len());
+        let tiles = aligned(tiles, in_tiles);
+        let second_tiles = aligned(second_tiles, second_rows.map_or(0, |_| in_tiles));
         let mut left = self.tiles;
         let mut next = self.tiling.rows_of(left.clone(), most);
         while !left.is_empty() {
@@ -254,6 +271,7 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
                 next = self.tiling.rows_of(left.clone(), most);
             }
             load(simd, self.input, rows.clone(), tiles, spare);
+            let mut seconds = second_tiles.chunks_exact_mut(elements);
             for (tile, of_tile) in tiles.chunks_exact_mut(elements).zip(by_tile(rows.clone())) {
                 let offset = of_tile.start - rows.start;
                 let read = ahead(self.input, next.start, offset);
@@ -261,6 +279,7 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
                 let mut numbered = Tile {
                     ahead: [read, written],
                     elements: tile,
+                    second: seconds.next(),
                     first: of_tile.start,
                     rows: of_tile.len(),
                 };
@@ -269,7 +288,11 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
             if let Some(output) = self.output {
                 // SAFETY: `run_classes`'s caller promises that the output is writable, and no
                 // other tile holds these rows.
-                unsafe { store(simd, output, rows, tiles, spare) };
+                unsafe { store(simd, output, rows.clone(), tiles, spare) };
+            }
+            if let Some(output) = second_rows {
+                // SAFETY: as above.
+                unsafe { store(simd, output, rows, second_tiles, spare) };
             }
         }
         total
@@ -280,7 +303,7 @@ impl<T, Kernel> TileGrain<'_, '_, T, Kernel> {
     /// How many tiles are filled together.
     fn most_tiles(&self) -> usize {
         let apart = |rows: &Rows<'_, T>| matches!(Layout::of(rows), Layout::SideBySide);
-        if apart(self.input) || self.output.is_some_and(apart) {
+        if apart(self.input) || self.output.is_some_and(apart) || self.second.is_some_and(apart) {
             let bytes = self.input.len() * ROWS * size_of::<T>();
             (MOST_BYTES / bytes).clamp(1, MOST_TILES)
         } else {

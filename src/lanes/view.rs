@@ -62,6 +62,39 @@ unsafe impl<T: Sync> Send for View<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for View<'_, T> {}
 
+/// What is written: an array, which may be an input, element for element, and perhaps a second one,
+/// which overlaps neither the first nor an input.
+#[derive(Clone, Copy)]
+pub(crate) struct Outputs<'a, 'b, T> {
+    pub(crate) first: &'a ViewMut<'b, T>,
+    pub(crate) second: Option<&'a ViewMut<'b, T>>,
+}
+
+impl<'a, 'b, T> From<&'a ViewMut<'b, T>> for Outputs<'a, 'b, T> {
+    fn from(first: &'a ViewMut<'b, T>) -> Self {
+        let second = None;
+        Self { first, second }
+    }
+}
+
+impl<'a, 'b, T> Outputs<'a, 'b, T> {
+    /// The first one or two of the arrays, if there are any.
+    pub(crate) fn of(outputs: &'a [ViewMut<'b, T>]) -> Option<Self> {
+        let second = outputs.get(1);
+        outputs.first().map(|first| Self { first, second })
+    }
+
+    pub(super) fn have_shape(&self, shape: &[usize]) -> bool {
+        let mut all = std::iter::once(self.first).chain(self.second);
+        all.all(|output| output.shape() == shape)
+    }
+
+    /// The rows of each along an axis.
+    pub(super) fn rows(&self, axis: usize) -> [Option<Rows<'b, T>>; 2] {
+        [Some(self.first), self.second].map(|output| output.map(|output| output.rows(axis)))
+    }
+}
+
 impl<'a, T> View<'a, T> {
     /// # Safety
     /// Every element that the shape and strides reach from `start` is readable for `'a`, aligned,
@@ -332,13 +365,14 @@ impl<'a, T, D: Dimension> From<ArrayView<'a, T, D>> for View<'a, T> {
 /// Elements of a block of an element-wise operation: a few kilobytes, which stay in L1.
 pub(crate) const BLOCK: usize = 2048;
 
-/// The same blocks of elements of inputs and output of one shape, in the order that suits the first
+/// The same blocks of elements of inputs and outputs of one shape, in the order that suits the first
 /// input: what an element-wise operation works on.
 pub(crate) fn blocks<'a, T, const K: usize>(
     inputs: &[View<'a, T>; K],
-    output: Option<&ViewMut<'a, T>>,
-) -> ([Rows<'a, T>; K], Option<Rows<'a, T>>) {
-    let views: Dims<&View<'a, T>> = inputs.iter().chain(output.map(|o| &o.view)).collect();
+    outputs: [Option<&ViewMut<'a, T>>; 2],
+) -> ([Rows<'a, T>; K], [Option<Rows<'a, T>>; 2]) {
+    let written = outputs.iter().flatten().map(|output| &output.view);
+    let views: Dims<&View<'a, T>> = inputs.iter().chain(written).collect();
     let shape = inputs[0].shape();
     let mut order: Dims<usize> = (0..shape.len()).filter(|&d| shape[d] != 1).collect();
     // Where one has no elements there are to be no blocks, rather than many empty ones.
@@ -393,7 +427,7 @@ pub(crate) fn blocks<'a, T, const K: usize>(
     };
     (
         inputs.each_ref().map(cut),
-        output.map(|output| cut(&output.view)),
+        outputs.map(|output| output.map(|output| cut(&output.view))),
     )
 }
 

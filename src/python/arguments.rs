@@ -2,9 +2,11 @@
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyTuple};
+use pyo3::types::{PyBool, PyInt, PyList, PyTuple};
 
 use super::errors::axis_error;
+use crate::error::Error;
+use crate::kernel::hessian::Hessian;
 use crate::lanes::Dims;
 use crate::loss::Reduction;
 
@@ -184,22 +186,64 @@ impl FromPyObject<'_, '_> for IgnoreIndex {
     }
 }
 
+/// One of three names.
+fn named<N: std::str::FromStr<Err = Error>>(
+    object: &Bound<'_, PyAny>,
+    error: impl FnOnce(String) -> Error,
+) -> PyResult<N> {
+    let Ok(name) = object.extract::<std::borrow::Cow<'_, str>>() else {
+        // Whatever was given, the three names are the answer.
+        let shown = object
+            .repr()
+            .map_or_else(|_| "?".into(), |shown| shown.to_string());
+        let error = error(shown);
+        return Err(if object.is_instance_of::<pyo3::types::PyString>() {
+            PyValueError::new_err(error.to_string())
+        } else {
+            PyTypeError::new_err(error.to_string())
+        });
+    };
+    Ok(name.parse()?)
+}
+
 impl FromPyObject<'_, '_> for Reduction {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let Ok(name) = object.extract::<std::borrow::Cow<'_, str>>() else {
-            // Whatever was given, the three names are the answer.
-            let shown = object
-                .repr()
-                .map_or_else(|_| "?".into(), |shown| shown.to_string());
-            let error = crate::Error::Reduction(shown);
-            return Err(if object.is_instance_of::<pyo3::types::PyString>() {
-                PyValueError::new_err(error.to_string())
-            } else {
-                PyTypeError::new_err(error.to_string())
-            });
-        };
-        Ok(name.parse()?)
+        named(&object, Error::Reduction)
     }
+}
+
+impl FromPyObject<'_, '_> for Hessian {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        named(&object, Error::Hessian)
+    }
+}
+
+/// The `out` argument of functions with two results: each array, if it was given.
+pub(super) fn pair<'py>(
+    out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<[Option<Bound<'py, PyAny>>; 2]> {
+    let Some(out) = out else {
+        return Ok([None, None]);
+    };
+    if !out.is_instance_of::<PyTuple>() && !out.is_instance_of::<PyList>() {
+        return Err(PyTypeError::new_err(format!(
+            "out is of type {}, expected a pair of arrays, for the gradient and the Hessian; either \
+             may be None",
+            out.get_type().name()?
+        )));
+    }
+    let items: Vec<_> = out.try_iter()?.collect::<PyResult<_>>()?;
+    let given = items.len();
+    let pair: Result<[_; 2], _> = items.try_into();
+    let pair = pair.map_err(|_| {
+        PyValueError::new_err(format!(
+            "out holds {given} arrays, expected a pair, for the gradient and the Hessian; either may \
+             be None"
+        ))
+    })?;
+    Ok(pair.map(|array| (!array.is_none()).then_some(array)))
 }

@@ -311,11 +311,11 @@ impl<'py, T: Scalar> Companion<'py, T> {
         }
     }
 
-    /// Kept clear of the output.
-    pub(super) fn separate(self, output: &Output<'py, T>) -> PyResult<Self> {
+    /// Kept clear of outputs.
+    pub(super) fn separate(self, outputs: &[Output<'py, T>]) -> PyResult<Self> {
         match self {
-            Self::Same(array) => output.separate(array).map(Self::Same),
-            Self::Wide(array) => output.separate(array).map(Self::Wide),
+            Self::Same(array) => separate(outputs, array).map(Self::Same),
+            Self::Wide(array) => separate(outputs, array).map(Self::Wide),
         }
     }
 
@@ -343,11 +343,11 @@ fn lossless<'py, T: Element>(
     Ok(equal.is_truthy()?.then_some(cast))
 }
 
-/// Weights as `f64`, kept clear of the output.
+/// Weights as `f64`, kept clear of outputs.
 pub(super) fn weights<'py, T: Scalar>(
     object: &Bound<'py, PyAny>,
     name: &str,
-    output: Option<&Output<'py, T>>,
+    outputs: &[Output<'py, T>],
 ) -> PyResult<Bound<'py, PyArrayDyn<f64>>> {
     let weights = if let Some(array) = plain(object) {
         array
@@ -356,10 +356,7 @@ pub(super) fn weights<'py, T: Scalar>(
         check_not_mixed::<T>(&array.dtype(), name)?;
         cast(&array)?
     };
-    match output {
-        Some(output) => output.separate(weights),
-        None => Ok(weights),
-    }
+    separate(outputs, weights)
 }
 
 /// A mask that was [`given_mask`] as bytes, 0 where it is False.
@@ -462,11 +459,42 @@ impl<'py, T: Scalar> Output<'py, T> {
         out: Option<&Bound<'py, PyAny>>,
         like: &Bound<'py, PyArrayDyn<T>>,
     ) -> PyResult<Self> {
+        Self::named("out", out, like)
+    }
+
+    /// Places for so many results of the shape of `like`, which do not overlap.
+    pub(super) fn several<const N: usize>(
+        out: [Option<&Bound<'py, PyAny>>; N],
+        like: &Bound<'py, PyArrayDyn<T>>,
+    ) -> PyResult<[Self; N]> {
+        const NAMES: [&str; 2] = ["out[0]", "out[1]"];
+        let mut outputs = out.map(|_| None);
+        for (index, output) in outputs.iter_mut().enumerate() {
+            let name = if N == 1 { "out" } else { NAMES[index] };
+            *output = Some(Self::named(name, out[index], like)?);
+        }
+        let given: Vec<_> = out.into_iter().flatten().collect();
+        if let [first, second] = given[..]
+            && share_memory(first, second)?
+        {
+            return Err(PyValueError::new_err(
+                "out[0] and out[1] overlap, but the gradient and the Hessian are two results; give \
+                 arrays that share no memory",
+            ));
+        }
+        Ok(outputs.map(|output| output.expect("each is made above")))
+    }
+
+    fn named(
+        name: &str,
+        out: Option<&Bound<'py, PyAny>>,
+        like: &Bound<'py, PyArrayDyn<T>>,
+    ) -> PyResult<Self> {
         let py = like.py();
         let Some(out) = out else {
             return Self::fresh(like);
         };
-        let array = checked_out(out, like)?;
+        let array = checked_out(name, out, like)?;
         match array.cast::<PyArrayDyn<T>>() {
             Ok(typed) if is_aligned::<T>(array) => Ok(Self {
                 array: typed.clone(),
@@ -577,6 +605,53 @@ fn copy_to(out: &Bound<'_, PyUntypedArray>, from: &Bound<'_, PyUntypedArray>) ->
     }
 }
 
+/// What a function makes of each of several.
+pub(super) fn each<A, B, const N: usize>(
+    several: [A; N],
+    function: impl Fn(A) -> PyResult<B>,
+) -> PyResult<[B; N]> {
+    let mut results = several.map(|one| Some(function(one)));
+    for result in &mut results {
+        if let Some(Err(_)) = result
+            && let Some(Err(error)) = result.take()
+        {
+            return Err(error);
+        }
+    }
+    Ok(results.map(|result| match result {
+        Some(Ok(one)) => one,
+        _ => unreachable!("errors are returned above"),
+    }))
+}
+
+/// An input as it may be read while outputs are written, of which only the first may be the input:
+/// see [`Output::separate`].
+pub(super) fn separate<'py, T: Scalar, U: Element>(
+    outputs: &[Output<'py, T>],
+    input: Bound<'py, PyArrayDyn<U>>,
+) -> PyResult<Bound<'py, PyArrayDyn<U>>> {
+    let Some((first, others)) = outputs.split_first() else {
+        return Ok(input);
+    };
+    apart(others, first.separate(input)?)
+}
+
+/// An input that is read again after some of the outputs has been written: see [`Output::apart`].
+pub(super) fn apart<'py, T: Scalar, U: Element>(
+    outputs: &[Output<'py, T>],
+    input: Bound<'py, PyArrayDyn<U>>,
+) -> PyResult<Bound<'py, PyArrayDyn<U>>> {
+    let mut outputs = outputs.iter();
+    outputs.try_fold(input, |input, output| output.apart(input))
+}
+
+/// Whether two arrays have an element in common.
+fn share_memory(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static SHARE_MEMORY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let share_memory = SHARE_MEMORY.import(a.py(), "numpy", "shares_memory")?;
+    share_memory.call1((a, b))?.is_truthy()
+}
+
 /// Whether two arrays share any of the memory that they span.
 fn overlap<T: Element, U: Element>(
     a: &Bound<'_, PyArrayDyn<T>>,
@@ -603,30 +678,31 @@ fn span<T: Element>(array: &Bound<'_, PyArrayDyn<T>>) -> std::ops::Range<usize> 
 
 /// `out` as an array that can be written to.
 fn checked_out<'a, 'py, T: Element>(
+    name: &str,
     out: &'a Bound<'py, PyAny>,
     like: &Bound<'py, PyArrayDyn<T>>,
 ) -> PyResult<&'a Bound<'py, PyUntypedArray>> {
     let Ok(array) = out.cast::<PyUntypedArray>() else {
         return Err(PyTypeError::new_err(format!(
-            "out is of type {}, expected a NumPy array",
+            "{name} is of type {}, expected a NumPy array",
             out.get_type().name()?
         )));
     };
     let (dtype, expected) = (array.dtype(), like.dtype());
     if Kind::of(&dtype)? != Kind::of(&expected)? {
         return Err(PyTypeError::new_err(format!(
-            "out has dtype {dtype}, expected {expected}, the dtype of the result"
+            "{name} has dtype {dtype}, expected {expected}, the dtype of the result"
         )));
     }
     let value_error = |message: String| Err(PyValueError::new_err(message));
     if !dtype.is_native_byteorder().unwrap_or(true) {
         return value_error(format!(
-            "out has the byte-swapped dtype {dtype}; give an array of native byte order"
+            "{name} has the byte-swapped dtype {dtype}; give an array of native byte order"
         ));
     }
     if array.shape() != like.shape() {
         return value_error(format!(
-            "out has shape {:?}, expected {:?}, the shape of the result",
+            "{name} has shape {:?}, expected {:?}, the shape of the result",
             array.shape(),
             like.shape()
         ));
@@ -634,14 +710,15 @@ fn checked_out<'a, 'py, T: Element>(
     // SAFETY: the array is alive; its flags are only looked at.
     let flags = unsafe { (*array.as_array_ptr()).fields.flags };
     if flags & npyffi::NPY_ARRAY_WRITEABLE == 0 {
-        return value_error("out is read-only; give an array that can be written to".into());
+        return value_error(format!(
+            "{name} is read-only; give an array that can be written to"
+        ));
     }
     if overlaps_itself(array.shape(), array.strides(), size_of::<T>()) {
-        return value_error(
-            "out overlaps itself: several of its elements are the same memory; give an array of \
-             distinct elements, for instance out.copy()"
-                .into(),
-        );
+        return value_error(format!(
+            "{name} overlaps itself: several of its elements are the same memory; give an array of \
+             distinct elements, for instance {name}.copy()"
+        ));
     }
     Ok(array)
 }

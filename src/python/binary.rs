@@ -2,6 +2,7 @@
 
 use numpy::{PyArrayDescr, PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use smallvec::SmallVec;
 
 use super::arguments;
 use super::array::{self, Companion, Output, Scalar, Scores, with_dtype};
@@ -10,6 +11,7 @@ use super::threads::run;
 use crate::binary::{BinaryCall, CheckedBinaryLoss};
 use crate::float::Float;
 use crate::kernel::binary::{FromLogits, FromProbs};
+use crate::lanes::Outputs;
 use crate::loss::Reduction;
 
 type Object<'py> = Bound<'py, PyAny>;
@@ -125,6 +127,37 @@ pub(super) fn binary_cross_entropy_with_logits_and_grad<'py>(
     .loss_and_grad(FromLogits, out)
 }
 
+#[doc = include_str!("docs/binary_cross_entropy_with_logits_and_grad_hess.rst")]
+#[pyfunction]
+#[pyo3(signature = (
+    logits, targets, *, weight = None, pos_weight = None, reduction = Reduction::Mean, out = None
+))]
+#[pyo3(
+    text_signature = "(logits, targets, *, weight=None, pos_weight=None, reduction='mean', \
+                         out=None)"
+)]
+pub(super) fn binary_cross_entropy_with_logits_and_grad_hess<'py>(
+    logits: &Object<'py>,
+    targets: &Object<'py>,
+    weight: Option<&Object<'py>>,
+    pos_weight: Option<&Object<'py>>,
+    reduction: Reduction,
+    out: Option<&Object<'py>>,
+) -> PyResult<(Object<'py>, Object<'py>, Object<'py>)> {
+    let scores = (logits, "logits");
+    let out = arguments::pair(out)?;
+    let out = out.each_ref().map(Option::as_ref);
+    let (loss, [gradient, hessian]) = Arguments {
+        scores,
+        targets,
+        weight,
+        pos_weight,
+        reduction,
+    }
+    .loss_and_derivatives(FromLogits, out)?;
+    Ok((loss, gradient, hessian))
+}
+
 /// The arrays of a call.
 struct Arrays<'py, T: Scalar> {
     scores: Bound<'py, PyArrayDyn<T>>,
@@ -163,14 +196,24 @@ impl<'py> Arguments<'_, 'py> {
         loss: impl CheckedBinaryLoss + Send,
         out: Option<&Object<'py>>,
     ) -> PyResult<(Object<'py>, Object<'py>)> {
-        self.with_arrays(|arguments| arguments.loss_and_grad_of_arrays(loss, out))
+        let (loss, [gradient]) = self.loss_and_derivatives(loss, [out])?;
+        Ok((loss, gradient))
+    }
+
+    /// The loss, and as many derivatives as there are arrays to be given for them.
+    fn loss_and_derivatives<const N: usize>(
+        &self,
+        loss: impl CheckedBinaryLoss + Send,
+        out: [Option<&Object<'py>>; N],
+    ) -> PyResult<(Object<'py>, [Object<'py>; N])> {
+        self.with_arrays(|arguments| arguments.derivatives_of_arrays(loss, out))
     }
 
     fn loss_of_arrays(&self, loss: impl CheckedBinaryLoss + Send) -> PyResult<Object<'py>> {
         let (scores, name) = self.scores;
         with_dtype!(Scores::new(scores, name)?, scores => {
             let dtype = loss_dtype(&scores);
-            if let Some(arrays) = self.arrays(scores.clone(), None)? {
+            if let Some(arrays) = self.arrays(scores.clone(), &[])? {
                 return arrays.loss(loss, self.reduction);
             }
             let result = self.in_float64(&scores)?.loss(loss, self.reduction)?;
@@ -178,25 +221,27 @@ impl<'py> Arguments<'_, 'py> {
         })
     }
 
-    fn loss_and_grad_of_arrays(
+    fn derivatives_of_arrays<const N: usize>(
         &self,
         loss: impl CheckedBinaryLoss + Send,
-        out: Option<&Object<'py>>,
-    ) -> PyResult<(Object<'py>, Object<'py>)> {
+        out: [Option<&Object<'py>>; N],
+    ) -> PyResult<(Object<'py>, [Object<'py>; N])> {
         let (scores, name) = self.scores;
         with_dtype!(Scores::new(scores, name)?, scores => {
             let dtype = loss_dtype(&scores);
-            let output = Output::new(out, &scores)?;
-            if let Some(arrays) = self.arrays(scores.clone(), Some(&output))? {
-                let loss = arrays.loss_and_grad(loss, self.reduction, &output)?;
-                return Ok((loss, output.finish_array()?));
+            let outputs = Output::several(out, &scores)?;
+            if let Some(arrays) = self.arrays(scores.clone(), &outputs)? {
+                let loss = arrays.loss_and_derivatives(loss, self.reduction, &outputs)?;
+                return Ok((loss, array::each(outputs, Output::finish_array)?));
             }
             let arrays = self.in_float64(&scores)?;
-            let wide = Output::new(None, &arrays.scores)?;
-            let loss = arrays.loss_and_grad(loss, self.reduction, &wide)?;
-            output.assign(&wide)?;
+            let wide = Output::several([None; N], &arrays.scores)?;
+            let loss = arrays.loss_and_derivatives(loss, self.reduction, &wide)?;
+            for (output, wide) in outputs.iter().zip(&wide) {
+                output.assign(wide)?;
+            }
             let loss = array::quietly(scores.py(), || loss.call_method1("astype", (dtype,)))?;
-            Ok((loss, output.finish_array()?))
+            Ok((loss, array::each(outputs, Output::finish_array)?))
         })
     }
 
@@ -205,12 +250,9 @@ impl<'py> Arguments<'_, 'py> {
     fn arrays<T: Scalar>(
         &self,
         scores: Bound<'py, PyArrayDyn<T>>,
-        output: Option<&Output<'py, T>>,
+        outputs: &[Output<'py, T>],
     ) -> PyResult<Option<Arrays<'py, T>>> {
-        let separate = |array: Companion<'py, T>| match output {
-            Some(output) => array.separate(output),
-            None => Ok(array),
-        };
+        let separate = |array: Companion<'py, T>| array.separate(outputs);
         let [targets, weight, pos_weight] = [
             (Some(self.targets), "targets"),
             (self.weight, "weight"),
@@ -231,12 +273,8 @@ impl<'py> Arguments<'_, 'py> {
             return Ok(None);
         }
         let [weight, pos_weight] = weights.map(|weight| weight.flatten().map(separate).transpose());
-        let scores = match output {
-            Some(output) => output.separate(scores)?,
-            None => scores,
-        };
         Ok(Some(Arrays {
-            scores,
+            scores: array::separate(outputs, scores)?,
             targets: separate(targets)?,
             weights: [weight?, pos_weight?],
         }))
@@ -302,11 +340,11 @@ where
         array::scalar(py, T::Compute::from_f64(value.to_f64()))
     }
 
-    fn loss_and_grad(
+    fn loss_and_derivatives(
         &self,
         loss: impl CheckedBinaryLoss + Send,
         reduction: Reduction,
-        output: &Output<'py, T>,
+        outputs: &[Output<'py, T>],
     ) -> PyResult<Object<'py>> {
         let (py, elements) = (self.scores.py(), self.scores.len());
         let hold = Hold::new(py, elements);
@@ -317,8 +355,14 @@ where
         } else {
             None
         };
-        let gradient = hold.elements_mut(output)?;
-        let value = run(py, elements, || call.write_gradient(&gradient))?;
+        let written: SmallVec<[_; 2]> = outputs
+            .iter()
+            .map(|output| hold.elements_mut(output))
+            .collect::<PyResult<_>>()?;
+        let Some(derivatives) = Outputs::of(&written) else {
+            unreachable!("there is a place for the gradient at least")
+        };
+        let value = run(py, elements, || call.write_derivatives(derivatives))?;
         losses.map_or_else(
             || array::scalar(py, T::Compute::from_f64(value.to_f64())),
             Ok,

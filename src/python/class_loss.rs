@@ -2,6 +2,7 @@
 
 use numpy::{PyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use smallvec::SmallVec;
 
 use super::arguments::{self, AxisArgument, IgnoreIndex};
 use super::array::{self, Output, Scalar, Scores, with_dtype};
@@ -11,8 +12,9 @@ use super::threads::run;
 use crate::coefficients::ClassOptions;
 use crate::float::Float;
 use crate::kernel::class_loss::LogitsLoss;
+use crate::kernel::hessian::Hessian;
 use crate::kernel::probs_loss::{LogProbsLoss, ProbsLoss};
-use crate::lanes::check_shape;
+use crate::lanes::{Outputs, check_shape};
 use crate::loss::{CheckedLoss, Losses, Reduction, class_losses};
 
 type Object<'py> = Bound<'py, PyAny>;
@@ -62,7 +64,10 @@ pub(super) fn cross_entropy<'py>(
         label_smoothing,
         reduction,
     }
-    .loss(&LogitsLoss { z_loss })
+    .loss(&LogitsLoss {
+        z_loss,
+        hessian: Hessian::Exact,
+    })
 }
 
 #[doc = include_str!("docs/cross_entropy_and_grad.rst")]
@@ -100,7 +105,52 @@ pub(super) fn cross_entropy_and_grad<'py>(
         label_smoothing,
         reduction,
     }
-    .loss_and_grad(&LogitsLoss { z_loss }, out)
+    .loss_and_grad(
+        &LogitsLoss {
+            z_loss,
+            hessian: Hessian::Exact,
+        },
+        out,
+    )
+}
+
+#[doc = include_str!("docs/cross_entropy_and_grad_hess.rst")]
+#[pyfunction]
+#[pyo3(signature = (
+    logits, targets, *, axis = AxisArgument::LAST, weight = None, sample_weight = None,
+    ignore_index = None, label_smoothing = 0.0, z_loss = 0.0, reduction = Reduction::Mean,
+    hessian = Hessian::Exact, out = None
+))]
+#[pyo3(
+    text_signature = "(logits, targets, *, axis=-1, weight=None, sample_weight=None, \
+                         ignore_index=None, label_smoothing=0.0, z_loss=0.0, reduction='mean', \
+                         hessian='exact', out=None)"
+)]
+pub(super) fn cross_entropy_and_grad_hess<'py>(
+    logits: &Object<'py>,
+    targets: &Object<'py>,
+    axis: AxisArgument,
+    weight: Option<&Object<'py>>,
+    sample_weight: Option<&Object<'py>>,
+    ignore_index: Option<IgnoreIndex>,
+    #[pyo3(from_py_with = arguments::label_smoothing)] label_smoothing: f64,
+    #[pyo3(from_py_with = arguments::z_loss)] z_loss: f64,
+    reduction: Reduction,
+    hessian: Hessian,
+    out: Option<&Object<'py>>,
+) -> PyResult<(Object<'py>, Object<'py>, Object<'py>)> {
+    let scores = (logits, "logits");
+    Arguments {
+        scores,
+        targets,
+        axis,
+        weight,
+        sample_weight,
+        ignore_index,
+        label_smoothing,
+        reduction,
+    }
+    .loss_and_grad_hess(&LogitsLoss { z_loss, hessian }, out)
 }
 
 #[doc = include_str!("docs/nll_loss.rst")]
@@ -262,12 +312,7 @@ impl<'py> Arguments<'_, 'py> {
     }
 
     fn loss(&self, loss: &impl AnyLoss) -> PyResult<Object<'py>> {
-        self.with_arrays(|arguments| {
-            let (scores, name) = arguments.scores;
-            with_dtype!(Scores::new(scores, name)?, scores => {
-                arguments.losses(loss, &scores, None)
-            })
-        })
+        self.loss_and_derivatives(loss, []).map(|(loss, [])| loss)
     }
 
     fn loss_and_grad(
@@ -275,13 +320,34 @@ impl<'py> Arguments<'_, 'py> {
         loss: &impl AnyLoss,
         out: Option<&Object<'py>>,
     ) -> PyResult<(Object<'py>, Object<'py>)> {
+        let (loss, [gradient]) = self.loss_and_derivatives(loss, [out])?;
+        Ok((loss, gradient))
+    }
+
+    fn loss_and_grad_hess(
+        &self,
+        loss: &impl AnyLoss,
+        out: Option<&Object<'py>>,
+    ) -> PyResult<(Object<'py>, Object<'py>, Object<'py>)> {
+        let out = arguments::pair(out)?;
+        let out = out.each_ref().map(Option::as_ref);
+        let (loss, [gradient, hessian]) = self.loss_and_derivatives(loss, out)?;
+        Ok((loss, gradient, hessian))
+    }
+
+    /// The loss, and as many derivatives as there are arrays to be given for them.
+    fn loss_and_derivatives<const N: usize>(
+        &self,
+        loss: &impl AnyLoss,
+        out: [Option<&Object<'py>>; N],
+    ) -> PyResult<(Object<'py>, [Object<'py>; N])> {
         self.with_arrays(|arguments| {
             let (scores, name) = arguments.scores;
             with_dtype!(Scores::new(scores, name)?, scores => {
-                let output = Output::new(out, &scores)?;
-                let scores = output.separate(scores)?;
-                let losses = arguments.losses(loss, &scores, Some(&output))?;
-                Ok((losses, output.finish()?))
+                let outputs = Output::several(out, &scores)?;
+                let scores = array::separate(&outputs, scores)?;
+                let losses = arguments.losses(loss, &scores, &outputs)?;
+                Ok((losses, array::each(outputs, Output::finish)?))
             })
         })
     }
@@ -290,23 +356,27 @@ impl<'py> Arguments<'_, 'py> {
         &self,
         loss: &impl CheckedLoss<T::Compute>,
         scores: &Bound<'py, PyArrayDyn<T>>,
-        output: Option<&Output<'py, T>>,
+        outputs: &[Output<'py, T>],
     ) -> PyResult<Object<'py>> {
         let py = scores.py();
         let axis = self.axis.of(py, scores.ndim())?;
         let (targets, ignore_index) =
-            TargetsArray::new(self.targets, scores, axis, self.ignore_index, output)?;
+            TargetsArray::new(self.targets, scores, axis, self.ignore_index, outputs)?;
         let weight = self
             .weight
-            .map(|w| array::weights::<T>(w, "weight", None))
+            .map(|w| array::weights::<T>(w, "weight", &[]))
             .transpose()?;
         let sample_weight = self
             .sample_weight
-            .map(|w| array::weights(w, "sample_weight", output))
+            .map(|w| array::weights(w, "sample_weight", outputs))
             .transpose()?;
         let hold = Hold::new(py, scores.len());
         let scores = hold.elements_of(scores)?;
-        let gradient = output.map(|output| hold.elements_mut(output)).transpose()?;
+        let written: SmallVec<[_; 2]> = outputs
+            .iter()
+            .map(|output| hold.elements_mut(output))
+            .collect::<PyResult<_>>()?;
+        let derivatives = Outputs::of(&written);
         let axis = self.axis.of(py, scores.dimensions())?;
         if let Some(weight) = &weight
             && weight.ndim() != 1
@@ -323,7 +393,7 @@ impl<'py> Arguments<'_, 'py> {
         };
         let targets = targets.view(&hold)?;
         let losses = run(py, scores.len(), || {
-            class_losses(loss, &options, &scores, &targets, axis, gradient.as_ref())
+            class_losses(loss, &options, &scores, &targets, axis, derivatives)
         })?;
         match losses {
             Losses::Reduced(loss) => array::scalar(py, T::Compute::from_f64(loss.to_f64())),

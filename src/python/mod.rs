@@ -27,12 +27,12 @@ mod _core {
     #[pymodule_export]
     use super::binary::{
         binary_cross_entropy, binary_cross_entropy_and_grad, binary_cross_entropy_with_logits,
-        binary_cross_entropy_with_logits_and_grad,
+        binary_cross_entropy_with_logits_and_grad, binary_cross_entropy_with_logits_and_grad_hess,
     };
     #[pymodule_export]
     use super::class_loss::{
         categorical_cross_entropy, categorical_cross_entropy_and_grad, cross_entropy,
-        cross_entropy_and_grad, nll_loss, nll_loss_and_grad,
+        cross_entropy_and_grad, cross_entropy_and_grad_hess, nll_loss, nll_loss_and_grad,
     };
     #[pymodule_export]
     use super::linear::linear;

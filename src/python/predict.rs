@@ -75,7 +75,7 @@ pub(super) fn accuracy<'py>(
     );
     with_dtype!(Scores::new(&scores, "scores")?, scores => {
         let axis = axis.of(py, scores.ndim())?;
-        let (targets, ignored) = TargetsArray::new(&targets, &scores, axis, ignore_index, None)?;
+        let (targets, ignored) = TargetsArray::new(&targets, &scores, axis, ignore_index, &[])?;
         let hold = Hold::new(py, scores.len());
         let (view, targets) = (hold.elements_of(&scores)?, targets.view(&hold)?);
         let share = run(py, view.len(), || accuracy_of(&view, &targets, k.0, axis, ignored))?;
@@ -100,7 +100,7 @@ pub(super) fn perplexity<'py>(
     );
     with_dtype!(Scores::new(&logits, "logits")?, logits => {
         let axis = axis.of(py, logits.ndim())?;
-        let (targets, ignored) = TargetsArray::new(&targets, &logits, axis, ignore_index, None)?;
+        let (targets, ignored) = TargetsArray::new(&targets, &logits, axis, ignore_index, &[])?;
         let hold = Hold::new(py, logits.len());
         let (view, targets) = (hold.elements_of(&logits)?, targets.view(&hold)?);
         let value = run(py, view.len(), || perplexity_of(&view, &targets, axis, ignored))?;

@@ -196,7 +196,7 @@ fn products<'py>(
         axis.of(py, values.ndim())?;
         let cotangent = Companion::new(&cotangent, "cotangent")?;
         let output = Output::new(out, &values)?;
-        let (values, cotangent) = (output.separate(values)?, cotangent.separate(&output)?);
+        let (values, cotangent) = (output.separate(values)?, cotangent.separate(std::slice::from_ref(&output))?);
         let hold = Hold::new(py, values.len());
         let inputs = [hold.elements_of(&values)?, cotangent.view(&hold)?];
         let target = hold.elements_mut(&output)?;

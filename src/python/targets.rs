@@ -31,7 +31,7 @@ impl<'py> TargetsArray<'py> {
         scores: &Bound<'py, PyArrayDyn<T>>,
         axis: usize,
         ignore_index: Option<IgnoreIndex>,
-        output: Option<&Output<'py, T>>,
+        outputs: &[Output<'py, T>],
     ) -> PyResult<(Self, Option<i64>)> {
         let classes = scores.shape()[axis];
         let ignored = ignore_index.map(|index| index.0);
@@ -44,7 +44,7 @@ impl<'py> TargetsArray<'py> {
             return Err(Error::IgnoreIndexWithProbabilities(index).into());
         }
         if is_soft || dtype.kind() == b'b' || Kind::of(&dtype)? != Kind::Whole {
-            return Ok((Self::Soft(soft_array(&array, output)?), ignored_i64));
+            return Ok((Self::Soft(soft_array(&array, outputs)?), ignored_i64));
         }
         if dtype.kind() == b'u' && dtype.itemsize() == 8 {
             let wide = array::cast::<u64>(&array)?;
@@ -55,10 +55,7 @@ impl<'py> TargetsArray<'py> {
             return Ok((Self::Indices(indices), ignored));
         }
         let indices = array::cast::<i64>(&array)?;
-        let indices = match output {
-            Some(output) => output.separate(indices)?,
-            None => indices,
-        };
+        let indices = array::separate(outputs, indices)?;
         Ok((Self::Indices(indices), ignored_i64))
     }
 
@@ -118,42 +115,39 @@ impl<'py, P: Element + Probability> SoftArray<'py> for Soft<'py, P> {
 /// The array in its own dtype: ints and bools are read as they are, not converted first.
 fn soft_array<'py, T: Scalar>(
     array: &Bound<'py, PyUntypedArray>,
-    output: Option<&Output<'py, T>>,
+    outputs: &[Output<'py, T>],
 ) -> PyResult<Box<dyn SoftArray<'py> + 'py>> {
     fn soft<'py, P: Element + Probability + 'static, T: Scalar>(
         array: &Bound<'py, PyUntypedArray>,
-        output: Option<&Output<'py, T>>,
+        outputs: &[Output<'py, T>],
         dtype: &'static str,
     ) -> PyResult<Box<dyn SoftArray<'py> + 'py>> {
         let array = array::cast::<P>(array)?;
-        let array = match output {
-            Some(output) => output.apart(array)?,
-            None => array,
-        };
+        let array = array::apart(outputs, array)?;
         Ok(Box::new(Soft { array, dtype }))
     }
     check_not_mixed::<T>(&array.dtype(), "targets")?;
     match Kind::of(&array.dtype())? {
-        Kind::Float16 => return soft::<f16, T>(array, output, "float16"),
-        Kind::Bfloat16 => return soft::<bf16, T>(array, output, "bfloat16"),
-        Kind::Float32 => return soft::<f32, T>(array, output, "float32"),
+        Kind::Float16 => return soft::<f16, T>(array, outputs, "float16"),
+        Kind::Bfloat16 => return soft::<bf16, T>(array, outputs, "bfloat16"),
+        Kind::Float32 => return soft::<f32, T>(array, outputs, "float32"),
         Kind::Float64 | Kind::Whole | Kind::Unknown => {}
     }
     match (array.dtype().kind(), array.dtype().itemsize()) {
-        (b'i', 1) => soft::<i8, T>(array, output, "int8"),
-        (b'i', 2) => soft::<i16, T>(array, output, "int16"),
-        (b'i', 4) => soft::<i32, T>(array, output, "int32"),
-        (b'i', 8) => soft::<i64, T>(array, output, "int64"),
-        (b'u', 2) => soft::<u16, T>(array, output, "uint16"),
-        (b'u', 4) => soft::<u32, T>(array, output, "uint32"),
-        (b'u', 8) => soft::<u64, T>(array, output, "uint64"),
-        (b'u', 1) => soft::<u8, T>(array, output, "uint8"),
+        (b'i', 1) => soft::<i8, T>(array, outputs, "int8"),
+        (b'i', 2) => soft::<i16, T>(array, outputs, "int16"),
+        (b'i', 4) => soft::<i32, T>(array, outputs, "int32"),
+        (b'i', 8) => soft::<i64, T>(array, outputs, "int64"),
+        (b'u', 2) => soft::<u16, T>(array, outputs, "uint16"),
+        (b'u', 4) => soft::<u32, T>(array, outputs, "uint32"),
+        (b'u', 8) => soft::<u64, T>(array, outputs, "uint64"),
+        (b'u', 1) => soft::<u8, T>(array, outputs, "uint8"),
         (b'b', _) => {
             // A bool's byte need not be 0 or 1 where another program wrote it.
             let bytes = array::cast::<bool>(array)?.call_method1("view", ("uint8",))?;
-            soft::<u8, T>(bytes.cast::<PyUntypedArray>()?, output, "bool")
+            soft::<u8, T>(bytes.cast::<PyUntypedArray>()?, outputs, "bool")
         }
-        _ => soft::<f64, T>(array, output, "float64"),
+        _ => soft::<f64, T>(array, outputs, "float64"),
     }
 }
 

@@ -179,6 +179,22 @@ def loss_and_gradient() -> None:
     assert_type(
         logitkit.cross_entropy_and_grad(SINGLE, TARGETS, reduction="none"), tuple[Array32, Array32]
     )
+    assert_type(
+        logitkit.cross_entropy_and_grad_hess(SINGLE, TARGETS, hessian="bound"),
+        tuple[np.float32, Array32, Array32],
+    )
+    assert_type(
+        logitkit.cross_entropy_and_grad_hess(
+            INTEGERS, TARGETS, reduction="none", out=(None, np.zeros_like(LOGS64))
+        ),
+        tuple[Array64, Array64, Array64],
+    )
+    assert_type(
+        logitkit.binary_cross_entropy_with_logits_and_grad_hess(
+            HALF, ONE_HOT, out=(np.zeros_like(HALF), None)
+        ),
+        tuple[np.float32, Array16, Array16],
+    )
     assert_type(logitkit.nll_loss_and_grad(LOGS32, TARGETS), tuple[np.float32, Array32])
     assert_type(
         logitkit.nll_loss_and_grad(LOGS64, TARGETS, reduction="none"), tuple[Array64, Array64]

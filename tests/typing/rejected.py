@@ -53,6 +53,7 @@ def outs(
     logitkit.logsumexp(single, out=single)  # type: ignore[call-overload]
     logitkit.cross_entropy(single, [0], out=single)  # type: ignore[call-overload]
     logitkit.cross_entropy_and_grad(single, [0], out=double)  # type: ignore[arg-type]
+    logitkit.cross_entropy_and_grad_hess(single, [0], out=single)  # type: ignore[call-overload]
     logitkit.linear(single, single, out=single)  # type: ignore[call-overload]
 
 

@@ -1,0 +1,95 @@
+//! The diagonal of the Hessian of binary cross entropy from logits:
+//! `weight (pos_weight y + 1 - y) sigmoid(z) sigmoid(-z)`.
+//!
+//! With `s = sigmoid(-|z|)`, which keeps the bits of a confident answer, the product is `s - s^2`. Without
+//! weights the target does not matter, and the element type is enough; else all is computed in `f64`.
+
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
+
+use super::binary::{Sigmoids, weighted};
+use super::lane::{Lane, VectorMap};
+use crate::float::Float;
+use crate::simd::Vector;
+use crate::simd::logistic::sigmoid;
+use crate::simd::math::nan_where_nan;
+use crate::wide::Wide;
+
+/// Writes the Hessian of a block of elements, times a scale; the inputs are logits, targets and, if
+/// there are four, weights and those of the positive class.
+#[inline(never)]
+pub(crate) fn write<S: Simd, T: Float, const K: usize>(
+    simd: S,
+    scale: Wide,
+    lane: &mut Lane<'_, T, K>,
+) {
+    simd.vectorize(
+        #[inline(always)]
+        || {
+            let mut block = Block {
+                scale,
+                parts: scale.parts::<T>(),
+            };
+            lane.write::<1, _>(simd, &mut block);
+        },
+    );
+}
+
+struct Block<T> {
+    scale: Wide,
+    /// The same in the element type.
+    parts: [T; 2],
+}
+
+impl<S: Simd, T: Float, const K: usize> VectorMap<S, T, K> for Block<T> {
+    #[inline(always)]
+    fn map<const N: usize>(
+        &mut self,
+        inputs: [[T::Vector<S>; N]; K],
+        _valid: usize,
+    ) -> [T::Vector<S>; N] {
+        let mut results = inputs[0];
+        for (i, result) in results.iter_mut().enumerate() {
+            *result = if K == 4 {
+                self.weighted::<S>(std::array::from_fn(|input| inputs[input % K][i]))
+            } else {
+                self.unweighted::<S>(*result)
+            };
+        }
+        results
+    }
+}
+
+impl<T: Float> Block<T> {
+    /// `scale s - scale s^2`, rounded once but for what `s^2` is made of; the error of `s` shows less, the
+    /// nearer it is to a half.
+    #[inline(always)]
+    fn unweighted<S: Simd>(&self, z: T::Vector<S>) -> T::Vector<S> {
+        let [high, low] = self
+            .parts
+            .map(|part| T::Vector::<S>::splat(z.token(), part));
+        let share = sigmoid(-z.abs());
+        let rest = share * low;
+        let scaled = share.fused_mul_add(high, rest);
+        share.fused_mul_add(high, (-scaled).fused_mul_add(share, rest))
+    }
+
+    /// Logits, targets, weights and those of the positive class.
+    #[inline(always)]
+    fn weighted<S: Simd>(&self, inputs: [T::Vector<S>; 4]) -> T::Vector<S> {
+        let [z, targets, weight, pos_weight] = inputs.map(T::widen::<S>);
+        let mut results = z;
+        for (part, result) in results.as_mut().iter_mut().enumerate() {
+            let z = *result;
+            let c = |constant| f64x8::splat(z.token(), constant);
+            let target = targets.as_ref()[part];
+            let Sigmoids { large, small, .. } = Sigmoids::of(T::LANES > 8, z);
+            let counts = pos_weight.as_ref()[part] * target + (c(1.0) - target);
+            let coefficient = weighted(weight.as_ref()[part], counts);
+            let product = nan_where_nan(z, large * small) * coefficient;
+            let low = product * c(self.scale.low);
+            let scaled = product.fused_mul_add(c(self.scale.high), low);
+            *result = coefficient.simd_eq(c(0.0)).select(c(0.0), scaled);
+        }
+        T::narrow(results)
+    }
+}
