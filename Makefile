@@ -9,6 +9,10 @@ BIN := $(CURDIR)/$(VENV)/bin
 BENCH_VENV := .venv-bench
 BENCH_PYTHON ?=
 BENCH_FLAGS ?=
+
+# `make test-torch` makes this one for itself, with torch in it.
+TORCH_VENV := .venv-torch
+TORCH_TESTS := tests/test_torch_losses.py tests/test_torch_training.py tests/test_torch_documentation.py
 PYTEST_FLAGS ?= -n auto
 
 # How long `make fuzz` goes on, and the seed of a run to repeat; without one it draws one, and tells it.
@@ -35,8 +39,8 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test soak fuzz sanitize bench accuracy docs rustdoc lock clean build tools lint-tools \
-	wheel test-wheel test-crate public-api audit lint-workflows release-check \
+.PHONY: help demo test test-torch bench-torch soak fuzz sanitize bench accuracy docs rustdoc lock clean \
+	build tools lint-tools wheel test-wheel test-crate public-api audit lint-workflows release-check \
 	check-rust test-rust test-python check-python
 
 help: ## list the targets
@@ -51,6 +55,14 @@ test: lint-tools check-rust rustdoc test-rust build check-python test-python ## 
 bench: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time logitkit against torch, jax, NumPy and SciPy
 	@echo "== benches/compare.py"
 	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/compare.py $(BENCH_FLAGS)
+
+test-torch: build $(TORCH_VENV)/installed ## run the tests of logitkit.torch, and its examples
+	@echo "== pytest, with torch"
+	@PYTHONPATH=python $(TORCH_VENV)/bin/python -m pytest $(TORCH_TESTS)
+
+bench-torch: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time a step of training in torch
+	@echo "== benches/torch_step.py"
+	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/torch_step.py
 
 soak: build ## call everything 100,000 times, and with arrays of over 2^31 elements
 	@echo "== pytest -m soak"
@@ -154,7 +166,7 @@ release-check: wheel test-wheel test-crate public-api audit lint-workflows ## al
 
 lock: $(VENV)/installed ## pin the newest tools, peers of the benchmarks and makers of pages and releases, in requirements/
 	@$(BIN)/pip install --quiet --disable-pip-version-check uv
-	@set -e; for pins in tools:dev bench:bench docs:docs release:release; do \
+	@set -e; for pins in tools:dev bench:bench torch:torch docs:docs release:release; do \
 		file=requirements/$${pins#*:}.txt; \
 		echo "== $$file"; \
 		$(BIN)/uv pip compile --quiet --upgrade pyproject.toml \
@@ -165,7 +177,7 @@ lock: $(VENV)/installed ## pin the newest tools, peers of the benchmarks and mak
 	done
 
 clean: ## remove what was built or installed
-	rm -rf target dist $(VENV) $(BENCH_VENV) $(DOCS_VENV) $(RELEASE_VENV) docs/api python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf target dist $(VENV) $(BENCH_VENV) $(TORCH_VENV) $(DOCS_VENV) $(RELEASE_VENV) docs/api python/logitkit/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 tools:
@@ -188,6 +200,14 @@ $(BENCH_VENV)/installed: requirements/bench.txt | tools
 	@"$$(scripts/find-python)" -m venv $(BENCH_VENV)
 	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements/bench.txt
+	@touch $@
+
+# As large, for the same reason.
+$(TORCH_VENV)/installed: requirements/torch.txt | tools
+	@echo "== installing requirements/torch.txt into $(TORCH_VENV)"
+	@"$$(scripts/find-python)" -m venv $(TORCH_VENV)
+	@$(TORCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
+		-r requirements/torch.txt
 	@touch $@
 
 $(DOCS_VENV)/installed: requirements/docs.txt | tools
@@ -232,7 +252,8 @@ check-python: build
 	@echo "== mypy"
 	@$(BIN)/mypy
 	@echo "== stubtest"
-	@$(BIN)/python -m mypy.stubtest logitkit --mypy-config-file pyproject.toml
+	@$(BIN)/python -m mypy.stubtest logitkit --mypy-config-file pyproject.toml \
+		--allowlist scripts/stubtest-left-out --ignore-unused-allowlist
 
 test-python: build
 	@echo "== pytest"

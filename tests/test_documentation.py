@@ -20,6 +20,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What they say stands elsewhere, or is no Python.
 WITHOUT_EXAMPLES = {"api.md", "changelog.md", "index.md", "rust.md", "safety.md"}
 
+# What the examples of a page import, and the tools do not have.
+NEEDS = {"torch.md": "torch"}
+
 # They compute nothing.
 SETTINGS = {"get_num_threads", "set_num_threads", "simd_level"}
 COMPUTING = [name for name in FUNCTIONS if name not in SETTINGS]
@@ -61,6 +64,8 @@ def test_examples_of_the_package() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_of_pages(page: Path) -> None:
     """The blocks of a page are read one after the other, as a reader types them."""
+    if page.name in NEEDS:
+        pytest.importorskip(NEEDS[page.name])
     names: dict[str, Any] = {}
     for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8"))):
         count = run_examples(block, f"{page.name}, block {number + 1}", str(page), names)

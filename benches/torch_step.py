@@ -1,0 +1,59 @@
+"""Time a loss and its backward pass in torch, by logitkit and by torch: `make bench-torch`.
+
+Both compute the loss of the same float32 logits and their gradient, by turns, on the same number of
+threads. The figure is the fastest of the runs, for what else the machine does only adds to it.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import torch
+
+import logitkit
+import logitkit.torch
+
+SHAPES = [(1024, 32000), (65536, 10), (4096, 1000), (16, 10)]
+SECONDS = 2.0
+LEAST_RUNS = 5
+
+
+def step(
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    logits: torch.Tensor,
+    target: torch.Tensor,
+) -> float:
+    """Give the time of one loss and its gradient, in seconds."""
+    logits.grad = None
+    start = time.perf_counter()
+    loss(logits, target).backward()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print a line for each shape."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=logitkit.get_num_threads())
+    threads = parser.parse_args().threads
+    logitkit.set_num_threads(threads)
+    torch.set_num_threads(threads)
+    print(f"torch {torch.__version__}, {threads} threads, {logitkit.simd_level()}")
+    losses = [logitkit.torch.cross_entropy, torch.nn.functional.cross_entropy]
+    for rows, classes in SHAPES:
+        generator = torch.Generator().manual_seed(0)
+        logits = torch.randn(rows, classes, generator=generator, requires_grad=True)
+        target = torch.randint(classes, (rows,), generator=generator)
+        times: list[list[float]] = [[], []]
+        end = time.perf_counter() + SECONDS
+        while time.perf_counter() < end or len(times[0]) < LEAST_RUNS:
+            for loss, taken in zip(losses, times, strict=True):
+                taken.append(step(loss, logits, target))
+        ours, theirs = (min(taken) for taken in times)
+        print(
+            f"{rows:>6} x {classes:<6} logitkit {ours * 1e3:9.3f} ms   torch {theirs * 1e3:9.3f} ms"
+            f"   {theirs / ours:5.1f} times"
+        )
+
+
+if __name__ == "__main__":
+    main()
