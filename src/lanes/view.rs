@@ -91,7 +91,9 @@ impl<'a, 'b, T> Outputs<'a, 'b, T> {
 
     /// The rows of each along an axis.
     pub(super) fn rows(&self, axis: usize) -> [Option<Rows<'b, T>>; 2] {
-        [Some(self.first), self.second].map(|output| output.map(|output| output.rows(axis)))
+        // Not mapped, as in `blocks`.
+        let second = self.second.map(|output| output.rows(axis));
+        [Some(self.first.rows(axis)), second]
     }
 }
 
@@ -425,9 +427,12 @@ pub(crate) fn blocks<'a, T, const K: usize>(
             memory: PhantomData,
         }
     };
+    // Not mapped: an array of these would be moved several times, which shows in small calls.
+    let [first, second] = outputs;
+    let cut_output = |output: &ViewMut<'a, T>| cut(&output.view);
     (
         inputs.each_ref().map(cut),
-        outputs.map(|output| output.map(|output| cut(&output.view))),
+        [first.map(cut_output), second.map(cut_output)],
     )
 }
 
