@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 import logitkit
-from tests.support import Array
+from tests.support import MOST_DIMENSIONS, Array
 from tests.test_junk import ExpectedError
 
 Rng = np.random.Generator
@@ -323,7 +323,7 @@ def lies(rng: Rng) -> object:
     answers: tuple[object, ...] = (
         None, "no array", b"1234", 2**70, -1, 1.5, 1j, [], [[1.0], [1.0, 2.0]], np, object(),
         np.zeros(3), np.zeros((3, 5)), np.zeros(3, "M8[s]"), np.array([None]), np.ma.masked,
-        memoryview(b"12345678").cast("d"), True, np.float64(0.5), np.zeros((1,) * 40),
+        memoryview(b"12345678").cast("d"), True, np.float64(0.5), np.zeros((1,) * MOST_DIMENSIONS),
     )  # fmt: skip
     answer = pick(rng, answers)
     devices: tuple[object, ...] = ((1, 0), (2, 0), (1,), None, ("a", "b"), (-1, 2**70))

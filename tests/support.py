@@ -27,6 +27,8 @@ Array = NDArray[Any]
 Float = type[np.floating[Any]]
 FLOATS: tuple[Float, ...] = (np.float32, np.float64)
 HALVES: tuple[Any, ...] = (np.float16, ml_dtypes.bfloat16)
+# What NumPy allows: 32 before its version 2.
+MOST_DIMENSIONS = 64 if int(np.__version__.split(".", maxsplit=1)[0]) >= 2 else 32
 INTEGERS = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 Reduction = Literal["none", "sum", "mean"]
 REDUCTIONS: tuple[Reduction, ...] = ("none", "sum", "mean")

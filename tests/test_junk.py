@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 import logitkit
 from tests.operations import VJPS
 from tests.refusals import BINARY_LOSSES, CLASS_LOSSES, PLAIN, arguments, both
-from tests.support import printed
+from tests.support import MOST_DIMENSIONS, printed
 
 # AxisError is a ValueError and an IndexError; a panic of Rust is not even an Exception.
 REFUSALS = (TypeError, ValueError, IndexError, OverflowError, MemoryError)
@@ -110,8 +110,8 @@ OBJECTS: tuple[object, ...] = (
     np.datetime64("NaT"),
     np.array(None),
     np.array(["a"]),
-    np.zeros((1,) * 33),
-    np.zeros((1,) * 64),
+    np.zeros((1,) * 32),
+    np.zeros((1,) * MOST_DIMENSIONS),
     np.zeros((0, 3)),
     np.zeros((3, 0)),
     np.zeros((2, 0, 2**40)),

@@ -2,7 +2,8 @@
 
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PyList, PyTuple};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyInt, PyList, PyTuple, PyType};
 
 use super::errors::axis_error;
 use crate::error::Error;
@@ -24,9 +25,6 @@ fn integer(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<i1
     {
         return Ok(value.into());
     }
-    if object.is_instance_of::<PyBool>() {
-        return Err(wrong_type());
-    }
     let index = index_of(object)?.ok_or_else(wrong_type)?;
     match index.extract::<i128>() {
         Ok(value) => Ok(value),
@@ -35,10 +33,16 @@ fn integer(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<i1
     }
 }
 
-/// An object as an int, if it is an integer. What its own code raises comes through, but that it is of
-/// the wrong type.
+/// An object as an int, if it is an integer, which a bool is not. What its own code raises comes
+/// through, but that it is of the wrong type.
 pub(super) fn index_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    static NUMPY_BOOL: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let py = object.py();
+    // Before NumPy 2.3 its bools count as integers, with a warning.
+    let numpy_bool = NUMPY_BOOL.import(py, "numpy", "bool_")?;
+    if object.is_instance_of::<PyBool>() || object.is_instance(numpy_bool)? {
+        return Ok(None);
+    }
     match py.import("operator")?.call_method1("index", (object,)) {
         Ok(index) => Ok(Some(index)),
         Err(error) if error.is_instance_of::<PyTypeError>(py) => Ok(None),

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBool;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use super::arguments::index_of;
@@ -216,9 +215,6 @@ pub(super) fn set_num_threads(n: &Bound<'_, PyAny>) -> PyResult<()> {
             "n is of type {given}, expected an int of at least 1"
         ))
     };
-    if n.is_instance_of::<PyBool>() {
-        return Err(wrong_type());
-    }
     let index = index_of(n)?.ok_or_else(wrong_type)?;
     let threads = index
         .extract::<usize>()
