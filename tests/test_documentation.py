@@ -25,7 +25,8 @@ NEEDS = {"torch.md": "torch"}
 
 # They compute nothing.
 SETTINGS = {"get_num_threads", "set_num_threads", "simd_level"}
-COMPUTING = [name for name in FUNCTIONS if name not in SETTINGS]
+CLASSES = [name for name in FUNCTIONS if inspect.isclass(getattr(logitkit, name))]
+COMPUTING = [name for name in FUNCTIONS if name not in SETTINGS and name not in CLASSES]
 
 BLOCK = re.compile(r"^```(?:python|pycon)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECTION = re.compile(r"^(.+)\n-{3,}$", re.MULTILINE)
@@ -119,6 +120,20 @@ def test_parts_of_docstrings(name: str) -> None:
     parts = ["Parameters", "Returns", "Special values", "Accuracy", "Raises", "Examples"]
     assert found == ["", *parts, "See Also"]
     assert all(text.strip() for text in sections(name).values())
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_parts_of_docstrings_of_classes(name: str) -> None:
+    """Those of a function, but for what it gives; what its methods take stands with them."""
+    found = [part for part in sections(name) if part != "References"]
+    parts = ["Parameters", "Special values", "Accuracy", "Raises", "Examples", "See Also"]
+    assert found == ["", *parts]
+    for method in vars(getattr(logitkit, name)).values():
+        if inspect.isfunction(method) and not method.__name__.startswith("_"):
+            text = inspect.getdoc(method) or ""
+            assert "Returns\n" in text or method.__annotations__["return"] is None, method
+            for parameter in list(inspect.signature(method).parameters)[1:]:
+                assert re.search(rf"^{parameter} : ", text, re.MULTILINE), (method, parameter)
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))

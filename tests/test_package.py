@@ -52,6 +52,8 @@ SIGNATURES = {
     "set_num_threads": "(n)",
     "get_num_threads": "()",
     "simd_level": "()",
+    "Evaluation": "(*, k=(1, 5), bins=15, ignore_index=None, from_probs=False)",
+    "fit_temperature": "(logits, targets, *, ignore_index=None)",
 }
 LOSSES = [name for name, signature in SIGNATURES.items() if "reduction" in signature]
 SIGNATURES |= {f"{name}_and_grad": SIGNATURES[name].replace(")", ", out=None)") for name in LOSSES}
@@ -74,7 +76,10 @@ def test_the_names_are_those_of_the_contract() -> None:
 def test_signatures(name: str) -> None:
     function = getattr(logitkit, name)
     assert callable(function)
-    assert str(inspect.signature(function)) == SIGNATURES[name]
+    signature = inspect.signature(function)
+    parameters = [each.replace(annotation=each.empty) for each in signature.parameters.values()]
+    bare = signature.replace(parameters=parameters, return_annotation=signature.empty)
+    assert str(bare) == SIGNATURES[name]
     assert function.__name__ == name
     assert function.__module__.split(".")[0] == "logitkit"
 

@@ -13,7 +13,8 @@ np.float64(0.3617)
 float32 stays float32; integers and bools become float64. Each function's docstring states its
 formula, shapes, special values and accuracy.
 
-This file names what the package offers. The functions are made in Rust, in `logitkit._core`.
+This file names what the package offers. The functions are made in Rust, in `logitkit._core`; what
+adds up their results over many calls is Python.
 """
 
 from logitkit._core import (
@@ -46,8 +47,11 @@ from logitkit._core import (
     softplus,
     top_k,
 )
+from logitkit._evaluation import Evaluation
+from logitkit._temperature import fit_temperature
 
 __all__ = [
+    "Evaluation",
     "__version__",
     "accuracy",
     "binary_cross_entropy",
@@ -60,6 +64,7 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_and_grad",
     "cross_entropy_and_grad_hess",
+    "fit_temperature",
     "get_num_threads",
     "linear",
     "log_sigmoid",

@@ -1,0 +1,478 @@
+"""What is measured of a classifier over any number of updates, and added up from many places.
+
+Here belong `Evaluation` and its result, and what its arguments may be. The functions of a row are
+logitkit's own; blocks of rows pass through them while they are in a cache.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from logitkit import _core
+from logitkit._exact import ExactSums
+
+Array = NDArray[Any]
+
+# Fewer rows than these take another way through the kernels, whose last bits may differ: parts
+# would not add up to the whole.
+_FEW_ROWS = 8
+
+# Elements that are worked on at a time: enough for two threads, and few enough for a cache.
+_BLOCK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against accuracy, by bins of the top class's probability.
+
+    Bin b holds the rows whose top probability lies in (edges[b], edges[b + 1]].
+
+    Attributes
+    ----------
+    edges : ndarray, shape (bins + 1,)
+        From 0 to 1, equally far apart.
+    count : ndarray, shape (bins,)
+        Rows in each bin.
+    confidence, accuracy : ndarray, shape (bins,)
+        The mean top probability of each bin's rows, and the share of them whose top class is right;
+        NaN in an empty bin.
+    """
+
+    edges: NDArray[np.float64]
+    count: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What an `Evaluation` has measured; all but `count` is weighted if sample weights were given.
+
+    Attributes
+    ----------
+    count : int
+        Rows that were kept.
+    weight : float
+        The sum of their weights.
+    cross_entropy, bits, perplexity : float
+        The mean loss in nats; the same in bits; its exponential.
+    accuracy : dict of int to float
+        For each k, the share of rows whose target is among the k best classes.
+    brier : float
+        The mean of Σ_c (p_c - y_c)², from 0 to 2.
+    ece : float
+        The expected calibration error: the mean over bins, by their share of the rows, of
+        |accuracy - confidence|.
+    reliability : Reliability
+        The table behind it.
+    support, correct : ndarray, shape (C,)
+        For each class the rows that have it as target, and those of them whose top class it is.
+    """
+
+    count: int
+    weight: float
+    cross_entropy: float
+    bits: float
+    perplexity: float
+    accuracy: dict[int, float]
+    brier: float
+    ece: float
+    reliability: Reliability
+    support: NDArray[Any]
+    correct: NDArray[Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the figures as plain JSON: keys are strings, what is not finite is None."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any figure
+    if isinstance(value, Reliability):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(figure) for key, figure in value.items()}
+    if isinstance(value, np.ndarray):
+        return [_plain(figure) for figure in value.tolist()]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+class Evaluation:
+    """Loss, accuracy and calibration of a classifier, added up over any number of updates.
+
+    With p = softmax(logits), per row of target y::
+
+      cross_entropy    -log p_y
+      brier            Σ_c (p_c - [c = y])²
+      accuracy[k]      whether y is among the k best classes
+      ece              Σ_bins share · |accuracy - confidence|, confidence = max_c p_c
+
+    Evaluations of parts merge into that of the whole, in any order and however it was split: all
+    sums are exact. One takes memory for the classes, not for the rows.
+
+    Parameters
+    ----------
+    k : sequence of int, default (1, 5)
+        Which accuracies to measure; a k above the number of classes counts as that.
+    bins : int, default 15
+        Bins of the calibration, of equal width.
+    ignore_index : int, optional
+        Rows with this target are left out.
+    from_probs : bool, default False
+        Whether `update` is given probabilities in place of logits.
+
+    Special values
+    --------------
+    - No rows: `count` is 0 and every mean NaN.
+    - A row that holds a NaN or +inf, or nothing but -inf, makes the loss, the Brier score and the
+      calibration NaN; a target of logit -inf an infinite loss.
+    - A row left out, by `ignore_index` or by a sample weight of 0, counts nowhere.
+
+    Accuracy
+    --------
+    Rows are computed in the dtype of the logits, half precision in float32, within 2 ulp each, and
+    the Brier score of one to some ulp; sums over rows are exact, and rounded once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `k` is no sequence of ints of at least 0, or `bins` no int of at least 1.
+
+    Examples
+    --------
+    >>> import logitkit
+    >>> evaluation = logitkit.Evaluation(k=(1, 2))
+    >>> evaluation.update([[2.0, 1.0, 0.1], [0.5, 2.5, 1.0]], [0, 2])
+    >>> result = evaluation.result()
+    >>> result.count, result.accuracy
+    (2, {1: 0.5, 2: 1.0})
+    >>> round(result.cross_entropy, 4)
+    1.1117
+
+    See Also
+    --------
+    cross_entropy, accuracy, perplexity : The figures of arrays that are there at once.
+    fit_temperature : What to divide logits by, if they are too confident.
+
+    References
+    ----------
+    Guo, Pleiss, Sun and Weinberger, On calibration of modern neural networks, 2017, for ece; Brier,
+    Verification of forecasts expressed in terms of probability, 1950.
+    """
+
+    def __init__(
+        self,
+        *,
+        k: Sequence[int] = (1, 5),
+        bins: int = 15,
+        ignore_index: int | None = None,
+        from_probs: bool = False,
+    ) -> None:
+        self._k = tuple(integer(each, "k", 0) for each in k)
+        self._bins = integer(bins, "bins", 1)
+        self._ignore_index = None if ignore_index is None else integer(ignore_index, "ignore_index")
+        self._from_probs = bool(from_probs)
+        self._weighted = False
+        self._count = 0
+        self._figures = ExactSums(3 + len(self._k))  # weight, loss, Brier, one for each k
+        self._bin_counts = np.zeros(self._bins, np.int64)
+        self._bin_sums = ExactSums(3 * self._bins)  # weight, confidence, accuracy
+        self._classes: ExactSums | None = None  # support, then correct
+
+    def update(
+        self, logits: ArrayLike, targets: ArrayLike, *, sample_weight: ArrayLike | None = None
+    ) -> None:
+        """Add rows.
+
+        Parameters
+        ----------
+        logits : array_like, shape (..., C)
+            Logits, or probabilities with `from_probs`, with the classes on the last axis. They are
+            read once, block by block: a memory map larger than the memory will do.
+        targets : array_like of int, shape (...)
+            Class indices.
+        sample_weight : array_like, shape (...), optional
+            A weight for each row, of at least 0; 0 leaves it out.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            As for `cross_entropy`, a negative weight, or another number of classes than before.
+            Nothing was added then.
+        """
+        scores = scores_of(logits, "probs" if self._from_probs else "logits")
+        classes, shape = scores.shape[-1], scores.shape[:-1]
+        rows = indices_of(targets, shape, classes, self._ignore_index)
+        weights = None if sample_weight is None else _weights(sample_weight, shape)
+        if self._classes is not None and len(self._classes) != 2 * classes:
+            raise ValueError(
+                f"there are {classes} classes, but {len(self._classes) // 2} in earlier updates"
+            )
+        added = Evaluation(
+            k=self._k,
+            bins=self._bins,
+            ignore_index=self._ignore_index,
+            from_probs=self._from_probs,
+        )
+        added._classes = per_class = ExactSums(2 * classes)
+        added._weighted = weights is not None
+        for first, block in blocks(scores):
+            part = slice(first, first + len(block))
+            added._add(per_class, block, rows[part], None if weights is None else weights[part])
+        self.merge(added)
+
+    def _add(
+        self, per_class: ExactSums, scores: Array, targets: Array, weights: Array | None
+    ) -> None:
+        """Add a block of rows."""
+        kept = np.ones(len(targets), bool)
+        if self._ignore_index is not None:
+            kept &= targets != self._ignore_index
+        if weights is not None:
+            kept &= weights != 0
+        if not kept.all():
+            scores, targets = scores[kept], targets[kept]
+            weights = None if weights is None else weights[kept]
+        if not len(targets):
+            return
+        if weights is None:
+            weights = np.ones(len(targets))
+        classes, rows = scores.shape[1], np.arange(len(targets))
+        ranks = _ranks(scores, targets, max(1, *self._k))
+        losses, probs = self._rows(scores, targets)
+        confidence = probs.max(axis=1)
+        target_probs = probs[rows, targets]
+        probs[rows, targets] = 0.0
+        with np.errstate(invalid="ignore"):
+            others = np.einsum("ij,ij->i", probs, probs).astype(np.float64)
+            brier = others + (1.0 - target_probs.astype(np.float64)) ** 2
+
+        for index, values in enumerate([np.ones(len(rows)), losses, brier]):
+            self._figures.add(weights * values, np.full(len(rows), index))
+        for index, k in enumerate(self._k):
+            self._figures.add(weights[ranks < k], np.full(int((ranks < k).sum()), 3 + index))
+        self._count += len(rows)
+        right = ranks == 0
+        edges = np.linspace(0.0, 1.0, self._bins + 1)
+        bins = np.clip(np.searchsorted(edges, confidence) - 1, 0, self._bins - 1)
+        self._bin_counts += np.bincount(bins, minlength=self._bins)
+        for index, values in enumerate([np.ones(len(rows)), confidence, right.astype(np.float64)]):
+            self._bin_sums.add(weights * values, bins + index * self._bins)
+        per_class.add(weights, targets.astype(np.intp))
+        per_class.add(weights[right], targets[right].astype(np.intp) + classes)
+
+    def _rows(self, scores: Array, targets: Array) -> tuple[Array, Array]:
+        """Give each row's loss, and its probabilities in an array of their own."""
+        rows = len(targets)
+        if rows < _FEW_ROWS:
+            scores, targets = (np.resize(x, (_FEW_ROWS, *x.shape[1:])) for x in (scores, targets))
+        if scores.dtype not in (np.float32, np.float64):
+            scores = scores.astype(np.float32)
+        if self._from_probs:
+            losses = _core.categorical_cross_entropy(scores, targets, reduction="none")
+            probs = scores.copy()
+        else:
+            losses = _core.cross_entropy(scores, targets, reduction="none")
+            probs = _core.softmax(scores)
+        return np.asarray(losses)[:rows], probs[:rows]
+
+    def merge(self, other: Self) -> Self:
+        """Add what another evaluation has measured, with the same options and classes.
+
+        Parameters
+        ----------
+        other : Evaluation
+            It stays as it is.
+
+        Returns
+        -------
+        Evaluation
+            This one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The other is no evaluation, or has other options or another number of classes. Nothing
+            was added then.
+        """
+        if not isinstance(other, Evaluation):
+            raise TypeError(f"other is of type {type(other).__name__}, expected an Evaluation")
+        for name in ("_k", "_bins", "_ignore_index", "_from_probs"):
+            own, others = getattr(self, name), getattr(other, name)
+            if own != others:
+                raise ValueError(
+                    f"{name[1:]} is {others} in the other evaluation, {own} in this one"
+                )
+        if self._classes is not None and other._classes is not None:
+            if len(self._classes) != len(other._classes):
+                raise ValueError(
+                    f"there are {len(other._classes) // 2} classes in the other evaluation, "
+                    f"{len(self._classes) // 2} in this one"
+                )
+            self._classes.merge(other._classes)
+        elif other._classes is not None:
+            self._classes = copy.deepcopy(other._classes)
+        self._weighted |= other._weighted
+        self._count += other._count
+        self._figures.merge(other._figures)
+        self._bin_counts = self._bin_counts + other._bin_counts
+        self._bin_sums.merge(other._bin_sums)
+        return self
+
+    def __add__(self, other: Self) -> Self:
+        if not isinstance(other, Evaluation):
+            return NotImplemented
+        return copy.deepcopy(self).merge(other)
+
+    def result(self) -> EvaluationResult:
+        """Give the figures of all rows that were added.
+
+        Returns
+        -------
+        EvaluationResult
+            It does not change with later updates.
+        """
+        weight, loss, brier, *hits = self._figures.values().tolist()
+        mean = _over(loss, weight)
+        sums = self._bin_sums.values().reshape(3, self._bins)
+        filled = self._bin_counts > 0
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            confidence = np.where(filled, sums[1] / sums[0], np.nan)
+            accuracy = np.where(filled, sums[2] / sums[0], np.nan)
+            gaps = np.abs(accuracy - confidence)[filled] * sums[0][filled]
+            perplexity = float(np.exp(mean))
+        classes = np.zeros(0) if self._classes is None else self._classes.values()
+        support, correct = np.split(classes if self._weighted else classes.astype(np.int64), 2)
+        return EvaluationResult(
+            count=self._count,
+            weight=weight,
+            cross_entropy=mean,
+            bits=mean / math.log(2.0),
+            perplexity=perplexity,
+            accuracy={k: _over(hit, weight) for k, hit in zip(self._k, hits, strict=True)},
+            brier=_over(brier, weight),
+            ece=_over(math.fsum(gaps.tolist()), weight),
+            reliability=Reliability(
+                edges=np.linspace(0.0, 1.0, self._bins + 1),
+                count=self._bin_counts.copy(),
+                confidence=confidence,
+                accuracy=accuracy,
+            ),
+            support=support,
+            correct=correct,
+        )
+
+
+def _over(total: float, weight: float) -> float:
+    return total / weight if weight else math.nan
+
+
+def _ranks(scores: Array, targets: Array, most: int) -> NDArray[np.intp]:
+    """Give each target's place among the best classes, from 0; `most` if it has none."""
+    _, best = _core.top_k(scores, min(most, scores.shape[1]))
+    hits = best == targets[:, None]
+    ranks: NDArray[np.intp] = hits.argmax(axis=1)
+    ranks[~hits.any(axis=1)] = most
+    return ranks
+
+
+def blocks(scores: Array) -> Iterator[tuple[int, Array]]:
+    """Give blocks of rows, each with the number of its first."""
+    if scores.ndim == 1:
+        yield 0, scores[None]
+        return
+    rows_in_one = math.prod(scores.shape[1:-1])
+    step = max(1, _BLOCK // max(1, rows_in_one * scores.shape[-1]))
+    for outer in range(0, scores.shape[0], step):
+        part = scores[outer : outer + step].reshape(-1, scores.shape[-1])
+        rows = max(1, _BLOCK // scores.shape[-1])
+        for first in range(0, len(part), rows):
+            yield outer * rows_in_one + first, part[first : first + rows]
+
+
+def _array(given: ArrayLike, name: str) -> Array:
+    if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
+        raise TypeError(f"{name} is a masked array with masked elements; leave such rows out")
+    return np.asarray(given)
+
+
+def scores_of(given: ArrayLike, name: str) -> Array:
+    scores = _array(given, name)
+    kind = scores.dtype.kind
+    if kind in "iub":
+        scores = scores.astype(np.float64)
+    elif scores.dtype.name not in {"float16", "bfloat16", "float32", "float64"}:
+        raise TypeError(
+            f"{name} has dtype {scores.dtype}; logitkit takes float16, bfloat16, float32 and "
+            f"float64, and integers and bools, which become float64: convert it, for instance with "
+            f".astype(np.float32)"
+        )
+    if scores.ndim == 0 or scores.shape[-1] == 0:
+        raise ValueError(
+            f"{name} has shape {list(scores.shape)}, expected (..., C) with at least one class on "
+            f"the last axis"
+        )
+    return scores
+
+
+def indices_of(
+    given: ArrayLike, shape: tuple[int, ...], classes: int, ignore_index: int | None
+) -> Array:
+    targets = _array(given, "targets")
+    if targets.dtype.kind not in "iu" or targets.shape != shape:
+        empty = targets.size == 0 and targets.shape == shape
+        if not empty:
+            raise ValueError(
+                f"targets of dtype {targets.dtype} have shape {list(targets.shape)}, expected "
+                f"integer class indices of shape {list(shape)}, that of the logits without their "
+                f"last axis"
+            )
+        targets = targets.astype(np.int64)
+    wrong = (targets < 0) | (targets >= classes)
+    if ignore_index is not None:
+        wrong &= targets != ignore_index
+    if wrong.any():
+        place = np.unravel_index(int(wrong.argmax()), shape)
+        value = targets[place]
+        raise IndexError(
+            f"targets{[int(index) for index in place] or ''} is {value}, which is not a class "
+            f"index: there are {classes} classes, so indices go from 0 to {classes} exclusive and "
+            f"negative ones do not wrap; correct it, or leave such rows out with "
+            f"ignore_index={value}"
+        )
+    return targets.reshape(-1)
+
+
+def _weights(given: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    weights = _array(given, "sample_weight")
+    if weights.dtype.kind not in "fiub":
+        raise TypeError(f"sample_weight has dtype {weights.dtype}, expected numbers")
+    if weights.shape != shape:
+        raise ValueError(
+            f"sample_weight has shape {list(weights.shape)}, expected {list(shape)}, that of the "
+            f"targets"
+        )
+    weights = weights.astype(np.float64).reshape(-1)
+    wrong = ~((weights >= 0) & np.isfinite(weights))
+    if wrong.any():
+        place = np.unravel_index(int(wrong.argmax()), shape)
+        raise ValueError(
+            f"sample_weight{[int(index) for index in place] or ''} is {weights[wrong][0]}, "
+            f"expected a finite weight of at least 0"
+        )
+    return weights
+
+
+def integer(given: Any, name: str, least: int | None = None) -> int:  # noqa: ANN401 - checked here
+    if isinstance(given, bool | np.bool_) or not hasattr(given, "__index__"):
+        raise TypeError(f"{name} is of type {type(given).__name__}, expected an int")
+    value = int(given.__index__())
+    if least is not None and value < least:
+        raise ValueError(f"{name} is {value}, expected at least {least}")
+    return value
