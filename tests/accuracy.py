@@ -71,6 +71,7 @@ def _exact_rows(batch: Batch) -> tuple[dict[str, Exact], dict[str, Exact]]:
     targets: list[int] = batch.targets.tolist()
     losses = [row.distance(y) for row, y in zip(rows, targets, strict=True)]
     grad = [value for row, y in zip(rows, targets, strict=True) for value in row.gradient(y)]
+    hess = [value for row in rows for value in row.hessian()]
     total = CONTEXT.fsum(losses)
     values: dict[str, list[Real]] = {
         "softmax": [p for row in rows for p in row.softmax()],
@@ -81,6 +82,8 @@ def _exact_rows(batch: Batch) -> tuple[dict[str, Exact], dict[str, Exact]]:
         "cross_entropy, mean": [total / len(rows)],
         "gradient of cross_entropy, sum": grad,
         "gradient of cross_entropy, mean": [value / len(rows) for value in grad],
+        "Hessian of cross_entropy, sum": hess,
+        "Hessian of cross_entropy, mean": [value / len(rows) for value in hess],
     }
     scales = {"logsumexp": exact.exact(row.largest_term() for row in rows)}
     return {name: exact.exact(entries) for name, entries in values.items()}, scales
@@ -93,11 +96,13 @@ def measure_binary(z: Array, p: Array, implementations: Iterable[str] = (OURS,))
     for y in (0.0, 1.0):
         by_logits = [exact.binary_with_logits(value, y, 1.0, 1.0) for value in logits]
         by_probs = [exact.binary(value, y) for value in probs]
+        hessians = [exact.binary_hessian(value, y, 1.0, 1.0).value for value in logits]
         want = [
             exact.exact(sums[part].value for sums in pairs)
             for pairs in (by_logits, by_probs)
             for part in (0, 1)
         ]
+        want.insert(2, exact.exact(hessians))
         for name in implementations:
             with np.errstate(all="ignore"):
                 results = peers.BINARY[name](z, p, np.full_like(z, y))

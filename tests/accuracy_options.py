@@ -84,6 +84,7 @@ def measure_options(batches: Iterable[Batch]) -> Report:
             drawn = draw(batch, label)
             want = [exact.cross_entropy(*pair) for pair in zip(rows, drawn.rows, strict=True)]
             report.merge(_compare("cross_entropy", logits, drawn, want))
+            report.merge(_compare_hessians(rows, logits, drawn))
             if "label_smoothing" in chosen or "z_loss" in chosen:
                 continue
             pairs = zip(probs.tolist(), drawn.rows, strict=True)
@@ -111,6 +112,21 @@ def _compare(
     return report
 
 
+def _compare_hessians(rows: Sequence[Row], x: Array, drawn: Drawn) -> Report:
+    """Compare the Hessian of the cross entropy of a sum and of a mean."""
+    report = Report()
+    pairs = zip(rows, drawn.rows, strict=True)
+    want = [entry for pair in pairs for entry in exact.cross_entropy_hessian(*pair)]
+    divisor = CONTEXT.fsum(row.share_of_mean() for row in drawn.rows)
+    for reduction, over in (("sum", ONE), ("mean", divisor)):
+        _, _, hess = logitkit.cross_entropy_and_grad_hess(
+            x, drawn.targets, reduction=reduction, **drawn.options
+        )
+        cases = [f"{case}, {reduction}" for case in drawn.cases]
+        _add(report, "Hessian of cross_entropy", hess, [e.over(over) for e in want], cases)
+    return report
+
+
 def measure_binary_options(z: Array, p: Array) -> Report:
     """Measure the binary losses with fractional targets and weights."""
     report = Report()
@@ -126,6 +142,13 @@ def measure_binary_options(z: Array, p: Array) -> Report:
         z, y, weight=w, pos_weight=pw, reduction="none"
     )
     of_probs = logitkit.binary_cross_entropy_and_grad(p, t, reduction="none")
+    numbers = (z.tolist(), y.tolist(), w.tolist(), pw.tolist())
+    hessians = [exact.binary_hessian(*values) for values in zip(*numbers, strict=True)]
+    _, _, hess = logitkit.binary_cross_entropy_with_logits_and_grad_hess(
+        z, y, weight=w, pos_weight=pw, reduction="none"
+    )
+    cases = [repr(value) for value in z.tolist()]
+    _add(report, "Hessian of binary from logits", hess, hessians, cases)
     for source, values, results, want in (
         ("logits", z, of_logits, by_logits),
         ("probabilities", p, of_probs, by_probs),

@@ -120,6 +120,12 @@ class Row:
         """Give what the bound of logsumexp is relative to: its larger term, where they cancel."""
         return max(abs(self.logsumexp), -self.largest)
 
+    def hessian(self) -> list[Real]:
+        """Give `p (1 - p)`, the latter as the sum of the others."""
+        whole = ONE + self.rest
+        others = {x: (self.rest + (ONE - term)) / whole for x, term in self.terms.items()}
+        return [self._probs[x] * others[x] for x in self.values]
+
     def gradient(self, target: int) -> list[Real]:
         """Give `p - 1` at the target, without the difference, and `p` elsewhere."""
         entries = self.softmax()
@@ -229,6 +235,20 @@ def cross_entropy(row: Row, options: Options) -> tuple[Sum, list[Sum]]:
     return loss, grad
 
 
+def cross_entropy_hessian(row: Row, options: Options) -> list[Sum]:
+    """Give the diagonal of the Hessian of a row's loss with all options."""
+    a = options.coefficients()
+    if not any(a):
+        return [Sum.of([])] * len(a)
+    factor, zeta = CONTEXT.mpf(options.sample_weight), CONTEXT.mpf(options.z_loss)
+    whole = CONTEXT.fsum(a)
+    pairs = zip(row.softmax(), row.hessian(), strict=True)
+    return [
+        Sum.of([whole * pq, 2 * zeta * p * p, 2 * zeta * row.logsumexp * pq], factor)
+        for p, pq in pairs
+    ]
+
+
 def categorical(probs: Sequence[float], options: Options) -> tuple[Sum, list[Sum]]:
     """Give the loss of a row of probabilities, and its gradient."""
     factor = CONTEXT.mpf(options.sample_weight)
@@ -254,3 +274,10 @@ def binary_with_logits(z: float, y: float, weight: float, pos_weight: float) -> 
     positive, against = CONTEXT.mpf(pos_weight) * target, ONE - target
     loss = Sum.of([positive * softplus(-z), against * softplus(z)], factor)
     return loss, Sum.of([against * sigmoid(z), -positive * sigmoid(-z)], factor)
+
+
+def binary_hessian(z: float, y: float, weight: float, pos_weight: float) -> Sum:
+    """Give the second derivative of the weighted binary loss of a logit."""
+    target = CONTEXT.mpf(y)
+    counts = CONTEXT.mpf(pos_weight) * target + (ONE - target)
+    return Sum.of([counts * sigmoid(z) * sigmoid(-z)], CONTEXT.mpf(weight))

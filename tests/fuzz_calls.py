@@ -4,6 +4,7 @@ How calls are drawn is the business of `tests.fuzz_draw`.
 """
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -61,18 +62,19 @@ class Memory:
             return root.ravel("K").view(np.uint8)
         return np.frombuffer(root.tobytes(), np.uint8)
 
-    def check(self, writable: Array | None) -> None:
-        """Demand that nothing has changed but the elements of an array."""
+    def check(self, writable: Sequence[Array]) -> None:
+        """Demand that nothing has changed but the elements of some arrays."""
         for name, x in self.arrays.items():
             form = self.form(x)
             demand(form == self.forms[name], f"{name} was {self.forms[name]}, is {form}")
         for root, before in zip(self.roots, self.before, strict=True):
             changed = self.bytes(root) != before
-            if writable is not None and not root.flags.forc:
-                # The bytes are a copy: where they lie is not known.
-                changed &= not np.may_share_memory(root, np.ndarray.view(writable, np.ndarray))
-            elif writable is not None:
-                places = places_of(writable) - address(root)
+            for out in writable:
+                if not root.flags.forc:
+                    # The bytes are a copy: where they lie is not known.
+                    changed &= not np.may_share_memory(root, np.ndarray.view(out, np.ndarray))
+                    continue
+                places = places_of(out) - address(root)
                 changed[places[(places >= 0) & (places < changed.size)]] = False
             at = np.flatnonzero(changed)
             demand(not at.size, f"{at.size} bytes changed, at {at[:9].tolist()}")
@@ -127,19 +129,20 @@ def due(call: Call, first: Array) -> list[tuple[tuple[int, ...], np.dtype[Any]]]
             shape = tuple(kept if a in axes else n for a, n in enumerate(first.shape))
             return [(shape, own), (shape, np.dtype(np.int64))]
     losses = (shape if arguments.get("reduction", "mean") == "none" else (), loss)
-    return [losses, (first.shape, own)] if function.endswith("_and_grad") else [losses]
+    derivatives = function.count("_grad") + function.count("_hess")
+    return [losses, *[(first.shape, own)] * derivatives]
 
 
 def check_result(call: Call, result: object, forms: bool) -> list[Array]:
     """Demand the type, and if it is certain the shape and dtype, that are documented."""
     parts = list(result) if isinstance(result, tuple) else [result]
-    out = call.arguments.get("out")
+    outs = call.outs
     for part in parts:
-        demand(
-            part is out or type(part) is np.ndarray or isinstance(part, np.generic),
-            f"the result is a {type(part).__name__}",
-        )
-    demand(out is None or parts[-1] is out, "out did not come back")
+        own = type(part) is np.ndarray or isinstance(part, np.generic)
+        given = any(part is out for out in outs)
+        demand(own or given, f"the result is a {type(part).__name__}")
+    for part, out in zip(parts[-len(outs) :], outs, strict=True):
+        demand(out is None or part is out, "out did not come back")
     arrays = [np.asarray(p if plain(p) is None else plain(p)) for p in parts]
     first = plain(call.arguments.get(PARAMETERS[call.function][0]))
     if not forms or first is None:
@@ -213,15 +216,15 @@ def check(_: Rng, call: Call) -> str:
     except BaseException as error:  # noqa: BLE001 - a panic of Rust is no Exception
         check_error(error)
         if memory:
-            memory.check(None)
+            memory.check(())
         return type(error).__name__
     if call.function in NO_ARRAY:
         logitkit.set_num_threads(min(threads, 3))
         return "none"
     arrays = check_result(call, result, forms=not call.meddlers)
-    out = call.arguments.get("out")
+    outs = [out for out in call.outs if out is not None]
     if memory:
-        memory.check(out)
-    if tidy is not None and not isinstance(call.arguments.get("out"), Hostile):
+        memory.check(outs)
+    if tidy is not None and not any(isinstance(out, Hostile) for out in outs):
         check_same(call, arrays, tidy)
     return "a result"

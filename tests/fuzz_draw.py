@@ -62,7 +62,16 @@ class Call:
     @property
     def arrays(self) -> dict[str, Array]:
         """Give the arguments that are arrays."""
-        return {n: v for n, v in self.arguments.items() if isinstance(v, np.ndarray)}
+        named = dict(self.arguments)
+        if isinstance(out := named.get("out"), tuple):
+            named |= {f"out[{place}]": part for place, part in enumerate(out)}
+        return {n: v for n, v in named.items() if isinstance(v, np.ndarray)}
+
+    @property
+    def outs(self) -> list[Any]:
+        """Give what was given for each result that can be written to a place."""
+        out = self.arguments.get("out")
+        return list(out) if isinstance(out, tuple | list) else [out]
 
     @property
     def meddlers(self) -> list[Meddler]:
@@ -327,6 +336,7 @@ def option(rng: Rng, name: str, call: Call) -> Any:  # noqa: ANN401
         "z_loss": NUMBERS,
         "eps": NUMBERS,
         "reduction": REDUCTIONS,
+        "hessian": ("exact", "bound", "friedman", "full", "", None, 1, b"exact", ["bound"]),
         "keepdims": (True, False, np.True_, 0, 1, "yes", None, [], np.array(True)),
     }
     value = pick(rng, tables[name])
@@ -358,12 +368,14 @@ def mutate(rng: Rng, call: Call) -> None:
     value = call.arguments.get(name)
     call.notes.append(f"{name} was changed")
     if name in {"axis", "ignore_index", "k", "label_smoothing", "z_loss", "eps", "reduction",
-                "keepdims"}:  # fmt: skip
+                "keepdims", "hessian"}:  # fmt: skip
         call.arguments[name] = option(rng, name, call)
     elif chance(rng, 0.12):
         call.arguments[name] = of_its_own(pick(rng, OBJECTS))
     elif chance(rng, 0.08):
         call.arguments[name] = lies(rng)
+    elif name == "out" and isinstance(value, tuple) and isinstance(value[1], np.ndarray):
+        call.arguments[name] = (value[0], wrong_out(rng, value[1]))
     elif type(value) is not np.ndarray:
         others = [v for v in call.arrays.values() if type(v) is np.ndarray]
         if others:
@@ -402,7 +414,11 @@ def drawn(rng: Rng) -> Call:
     if "where" in names and chance(rng, 0.4):
         call.arguments["where"] = mask(rng, shape)
     if "out" in names and chance(rng, 0.6):
-        call.arguments["out"] = out_for(rng, call, first)
+        out = out_for(rng, call, first)
+        if operation.function.endswith("_hess"):
+            pairs = ((out, None), (None, out), (out, out_for(rng, call, first)), (out, out))
+            out = pick(rng, pairs)
+        call.arguments["out"] = out
     for _ in range(pick(rng, (0, 0, 0, 1, 1, 1, 2, 3))):
         try:
             mutate(rng, call)

@@ -40,7 +40,9 @@ def drawn(rng: Rng) -> Call:
         call.arguments["where"] = mask(rng, tuple(shape))
     first = arrays[operation.first]
     if "out" in names and chance(rng, 0.7):
-        call.arguments["out"] = pick(rng, (np.zeros_like(first), call.arguments[operation.first]))
+        out = pick(rng, (np.zeros_like(first), call.arguments[operation.first]))
+        is_pair = operation.function.endswith("_hess")
+        call.arguments["out"] = (out, np.zeros_like(first)) if is_pair else out
     if "reduction" in names and chance(rng, 0.2):
         call.arguments["reduction"] = option(rng, "reduction", call)
     return call

@@ -64,9 +64,7 @@ class Operation:
     @property
     def cancels(self) -> bool:
         """Tell whether results are differences of like terms, bounded by those alone."""
-        return self.function in CANCELLING or (
-            self.function.endswith("_and_grad") and bool(self.variant)
-        )
+        return self.function in CANCELLING or ("_and_grad" in self.function and bool(self.variant))
 
     def make(self, rng: Rng, shape: Shape, axis: int, dtype: DTypeLike) -> Arrays:
         """Draw arrays for logits (or probabilities) of a shape."""
@@ -197,6 +195,24 @@ def _binary() -> list[Operation]:
     return found
 
 
+def _hessians() -> list[Operation]:
+    """Give the losses with a Hessian in some ways; other ways are those of their siblings."""
+    name = "cross_entropy_and_grad_hess"
+    by_class = {"weight": class_weights, "sample_weight": row_weights}
+    arrays = {"logits": logits, "targets": indices}
+    options: dict[str, object] = {"label_smoothing": 0.1, "z_loss": 0.01, "hessian": "bound"}
+    binary = {"logits": logits, "targets": soft}
+    weights = {"weight": element_weights, "pos_weight": last_axis_weights}
+    return [
+        Operation(name, arrays, {"hessian": "friedman"}),
+        Operation(name, arrays | by_class, {"reduction": "sum"}, "sum, weights"),
+        Operation(name, arrays | {"targets": soft} | by_class, options, "soft, options"),
+        Operation(f"{BINARY}_and_grad_hess", binary),
+        Operation(f"{BINARY}_and_grad_hess", binary | weights, {"reduction": "sum"}, "weights"),
+    ]
+
+
+BINARY = "binary_cross_entropy_with_logits"
 OPERATIONS: tuple[Operation, ...] = (
     *(
         Operation(name, {"x": logits})
@@ -207,6 +223,7 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("log_softmax_vjp", {"log_probs": log_probs, "cotangent": normals}),
     *_losses(),
     *_binary(),
+    *_hessians(),
     Operation("linear", {"x": normals, "weight": layer_weights, "bias": layer_bias}),
     Operation("top_k", {"x": logits}, {"k": 1}),
     Operation("accuracy", {"scores": logits, "targets": indices}),

@@ -26,7 +26,7 @@ Results = dict[str, Array]
 
 def our_rows(x: Array, y: Indices) -> Results:
     """Call logitkit."""
-    both = logitkit.cross_entropy_and_grad
+    both, with_hessian = logitkit.cross_entropy_and_grad, logitkit.cross_entropy_and_grad_hess
     return {
         "softmax": logitkit.softmax(x),
         "log_softmax": logitkit.log_softmax(x),
@@ -36,6 +36,8 @@ def our_rows(x: Array, y: Indices) -> Results:
         "cross_entropy, mean": np.asarray(both(x, y)[0]),
         "gradient of cross_entropy, sum": both(x, y, reduction="sum")[1],
         "gradient of cross_entropy, mean": both(x, y)[1],
+        "Hessian of cross_entropy, sum": with_hessian(x, y, reduction="sum")[2],
+        "Hessian of cross_entropy, mean": with_hessian(x, y)[2],
     }
 
 
@@ -69,6 +71,8 @@ def _composed(softmax: Array, log_softmax: Array, logsumexp: Array, y: Indices) 
         "cross_entropy, mean": np.asarray(losses.mean()),
         "gradient of cross_entropy, sum": grad,
         "gradient of cross_entropy, mean": grad / grad.dtype.type(len(y)),
+        "Hessian of cross_entropy, sum": softmax * (1 - softmax),
+        "Hessian of cross_entropy, mean": softmax * (1 - softmax) / grad.dtype.type(len(y)),
     }
 
 
@@ -121,15 +125,18 @@ ELEMENTS: Mapping[str, Callable[[Array], Results]] = {
 FROM_LOGITS = "binary from logits"
 FROM_PROBS = "binary from probabilities"
 GRADIENT = "gradient of "
+HESSIAN = "Hessian of "
 
 
 def our_binary(z: Array, p: Array, y: Array) -> Results:
     """Call logitkit."""
-    by_logits = logitkit.binary_cross_entropy_with_logits_and_grad(z, y, reduction="none")
+    with_hessian = logitkit.binary_cross_entropy_with_logits_and_grad_hess
+    by_logits = with_hessian(z, y, reduction="none")
     by_probs = logitkit.binary_cross_entropy_and_grad(p, y[: p.size], reduction="none")
     return {
         FROM_LOGITS: by_logits[0],
         GRADIENT + FROM_LOGITS: by_logits[1],
+        HESSIAN + FROM_LOGITS: by_logits[2],
         FROM_PROBS: by_probs[0],
         GRADIENT + FROM_PROBS: by_probs[1],
     }
@@ -141,6 +148,7 @@ def formula_binary(z: Array, p: Array, y: Array) -> Results:
     return {
         FROM_LOGITS: np.where(y == 1, -np.log(s), -np.log(1 - s)),
         GRADIENT + FROM_LOGITS: s - y,
+        HESSIAN + FROM_LOGITS: s * (1 - s),
         FROM_PROBS: np.where(t == 1, -np.log(p), -np.log(1 - p)),
         GRADIENT + FROM_PROBS: (p - t) / (p * (1 - p)),
     }
@@ -150,9 +158,11 @@ def scipy_binary(z: Array, p: Array, y: Array) -> Results:
     """Compose them of SciPy's logarithms, which know the limits."""
     t = y[: p.size]
     logs = np.where(y == 1, scipy.special.log_expit(z), scipy.special.log_expit(-z))
+    s = scipy.special.expit(z)
     return {
         FROM_LOGITS: -logs,
-        GRADIENT + FROM_LOGITS: scipy.special.expit(z) - y,
+        GRADIENT + FROM_LOGITS: s - y,
+        HESSIAN + FROM_LOGITS: s * (1 - s),
         FROM_PROBS: -(scipy.special.xlogy(t, p) + scipy.special.xlog1py(1 - t, -p)),
         GRADIENT + FROM_PROBS: (p - t) / (p * (1 - p)),
     }

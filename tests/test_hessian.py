@@ -353,3 +353,121 @@ def test_layouts(sibling: Operation, layout: str, dtype: Float) -> None:
         assert bits(got) == bits(want)
         assert got[1] is out[0]
         assert got[2] is out[1]
+
+
+# Errors
+
+
+def refused(error: type[Exception], match: str, out: Any, **more: Any) -> None:  # noqa: ANN401
+    """Call both functions with an `out` that is wrong, or with something else wrong."""
+    x = np.arange(12, dtype=np.float64).reshape(3, 4)
+    kept = [part for part in (out or ()) if isinstance(part, np.ndarray)]
+    before = [part.tobytes() for part in kept]
+    with pytest.raises(error, match=match):
+        logitkit.cross_entropy_and_grad_hess(x, [0, 1, 2], out=out, **more)
+    if not more:
+        with pytest.raises(error, match=match):
+            logitkit.binary_cross_entropy_with_logits_and_grad_hess(x, x / 12, out=out)
+    assert [part.tobytes() for part in kept] == before, "something was written"
+
+
+def place(dtype: Any = np.float64) -> Array:  # noqa: ANN401
+    return np.full((3, 4), 7, dtype)
+
+
+@pytest.mark.parametrize("out", [place(), 0, "ab", {1: 2, 3: 4}, iter([None, None])], ids=repr)
+def test_out_that_is_no_pair(out: object) -> None:
+    with pytest.raises(TypeError, match=f"out is of type {type(out).__name__}, expected a pair"):
+        logitkit.cross_entropy_and_grad_hess(np.zeros((3, 4)), [0, 0, 0], out=out)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_out_of_another_length(count: int) -> None:
+    out = tuple(place() for _ in range(count))
+    refused(ValueError, f"out holds {count} arrays, expected a pair", out)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize(
+    "wrong, error, match",
+    [
+        (np.zeros((4, 3)), ValueError, r"has shape \[4, 3\], expected \[3, 4\]"),
+        (place(np.float32), TypeError, "has dtype float32, expected float64"),
+        (place(">f8"), ValueError, "has the byte-swapped"),
+        (np.broadcast_to(np.zeros(4), (3, 4)), ValueError, "is read-only"),
+        ([[0.0] * 4] * 3, TypeError, "is of type list, expected a NumPy array"),
+    ],
+)
+def test_either_array_is_checked(index: int, wrong: object, error: Any, match: str) -> None:  # noqa: ANN401
+    out: list[object] = [place(), place()]
+    out[index] = wrong
+    refused(error, rf"out\[{index}\] {match}", tuple(out))
+
+
+def test_arrays_that_overlap() -> None:
+    both, memory = place(), np.full(30, 7.0)
+    shifted = (memory[:12].reshape(3, 4), memory[11:23].reshape(3, 4))
+    for out in ((both, both), (both, both[:]), (both, both[::-1]), shifted):
+        refused(ValueError, r"out\[0\] and out\[1\] overlap", out)
+
+
+def test_neighbours_do_not_overlap() -> None:
+    x, targets = np.arange(12.0).reshape(3, 4), [0, 1, 2]
+    want = logitkit.cross_entropy_and_grad_hess(x, targets)
+    memory = np.zeros((2, 24))
+    pairs = (
+        (memory[0, :12].reshape(3, 4), memory[0, 12:].reshape(3, 4)),
+        (memory[0].reshape(3, 8)[:, :4], memory[0].reshape(3, 8)[:, 4:]),
+        (memory[1, ::2].reshape(3, 4), memory[1, 1::2].reshape(3, 4)),
+        tuple(np.moveaxis(memory[1].reshape(3, 4, 2), -1, 0)),
+    )
+    for out in pairs:
+        assert bits(logitkit.cross_entropy_and_grad_hess(x, targets, out=out)) == bits(want)
+
+
+@pytest.mark.parametrize("name", ["full", "Exact", "", "diagonal"])
+def test_an_unknown_multiple(name: str) -> None:
+    message = f'hessian is "{name}", expected "exact", "bound" or "friedman"'
+    refused(ValueError, message, (place(), place()), hessian=name)
+
+
+@pytest.mark.parametrize("name", [None, 1, b"exact"])
+def test_a_multiple_that_is_no_name(name: Any) -> None:  # noqa: ANN401
+    refused(TypeError, 'expected "exact"', (place(), place()), hessian=name)
+
+
+def test_nothing_is_written_where_a_row_is_wrong() -> None:
+    out = (place(), place())
+    with pytest.raises(IndexError, match="targets"):
+        logitkit.cross_entropy_and_grad_hess(np.zeros((3, 4)), [0, 1, 4], out=out)
+    with pytest.raises(ValueError, match="targets"):
+        logitkit.binary_cross_entropy_with_logits_and_grad_hess(
+            np.zeros((3, 4)), np.full((3, 4), 1.5), out=out
+        )
+    assert (np.array(out) == 7).all()
+
+
+# Long rows, whose pieces are shared out
+
+
+@pytest.mark.parametrize("shape", [(2, 70_001)], ids=str)
+@pytest.mark.parametrize("z_loss", [0.0, 0.25])
+def test_long_rows(shape: tuple[int, int], z_loss: float, dtype: Float) -> None:
+    rng = rng_of("long", shape)
+    x = (rng.normal(size=shape) * 3).astype(dtype)
+    x[0, 1234] = 30
+    targets = rng.integers(0, shape[1], shape[0])
+    options: dict[str, Any] = {"z_loss": z_loss, "reduction": "sum"}
+    loss, grad, hess = logitkit.cross_entropy_and_grad_hess(x, targets, **options)
+    beside = logitkit.cross_entropy_and_grad(x, targets, **options)
+    assert bits((loss, grad)) == bits(beside)
+    rows = rows_of(x.astype(np.float64))
+    want = reference.cross_entropy_and_grad_hess(rows, targets.tolist(), **options)[2]
+    check(hess, placed(want, x), dtype, shape)
+    in_place, apart = x.copy(), entries_apart(np.zeros_like(x))
+    for out in ((in_place, None), (apart, np.empty_like(x)), (None, apart)):
+        logits = in_place if out[0] is in_place else x
+        _, one, two = logitkit.cross_entropy_and_grad_hess(logits, targets, out=out, **options)
+        rtol = 4 * float(np.finfo(dtype).eps)
+        np.testing.assert_allclose(one, grad, rtol=rtol, atol=rtol)
+        np.testing.assert_allclose(two, hess, rtol=rtol, atol=rtol)

@@ -4,14 +4,14 @@
 //! With `s = sigmoid(-|z|)`, which keeps the bits of a confident answer, the product is `s - s^2`. Without
 //! weights the target does not matter, and the element type is enough; else all is computed in `f64`.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
 use super::binary::{Sigmoids, weighted};
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::logistic::sigmoid;
-use crate::simd::math::nan_where_nan;
+use crate::simd::math::{Pair, exp_pair, nan_where_nan, two_sum};
 use crate::wide::Wide;
 
 /// Writes the Hessian of a block of elements, times a scale; the inputs are logits, targets and, if
@@ -32,6 +32,33 @@ pub(crate) fn write<S: Simd, T: Float, const K: usize>(
             lane.write::<1, _>(simd, &mut block);
         },
     );
+}
+
+/// Beyond this `sigmoid(-|z|)` is `e^-|z|`, and may be so small that it has lost bits which a weight would
+/// bring to light: it is lifted until it is weighted.
+const DEEP: f64 = 600.0;
+const LIFT: f64 = (1_u128 << 64) as f64;
+
+/// `LIFT e^-|z|`.
+#[cold]
+#[inline(never)]
+fn lifted_exponential<S: Simd>(z: f64x8<S>) -> f64x8<S> {
+    z.token().vectorize(
+        #[inline(always)]
+        || {
+            let c = |constant| f64x8::splat(z.token(), constant);
+            let f = <f64 as Float>::FORMAT;
+            // No weight makes a number of what is beyond.
+            let smaller = z.abs().min(c(2.0 * DEEP));
+            let argument = two_sum(c(64.0 * f.ln_2_high), -smaller);
+            let low = argument.low + c(64.0 * f.ln_2_low);
+            let power = exp_pair(Pair {
+                high: argument.high,
+                low,
+            });
+            power.high + power.low
+        },
+    )
 }
 
 struct Block<T> {
@@ -85,9 +112,15 @@ impl<T: Float> Block<T> {
             let Sigmoids { large, small, .. } = Sigmoids::of(T::LANES > 8, z);
             let counts = pos_weight.as_ref()[part] * target + (c(1.0) - target);
             let coefficient = weighted(weight.as_ref()[part], counts);
-            let product = nan_where_nan(z, large * small) * coefficient;
+            let (mut product, mut back) = (large * small, c(1.0));
+            let deep = z.abs().simd_gt(DEEP);
+            if T::LANES == 8 && deep.any_true() {
+                product = deep.select(lifted_exponential(z), product);
+                back = deep.select(c(LIFT.recip()), back);
+            }
+            let product = nan_where_nan(z, product) * coefficient;
             let low = product * c(self.scale.low);
-            let scaled = product.fused_mul_add(c(self.scale.high), low);
+            let scaled = product.fused_mul_add(c(self.scale.high), low) * back;
             *result = coefficient.simd_eq(c(0.0)).select(c(0.0), scaled);
         }
         T::narrow(results)

@@ -645,11 +645,25 @@ pub(super) fn apart<'py, T: Scalar, U: Element>(
     outputs.try_fold(input, |input, output| output.apart(input))
 }
 
-/// Whether two arrays have an element in common.
+/// Steps that a comparison of where two arrays lie may take.
+const STEPS: usize = 1 << 20;
+
+/// Whether two arrays have an element in common, or might, where that takes too long to tell.
 fn share_memory(a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<bool> {
-    static SHARE_MEMORY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let share_memory = SHARE_MEMORY.import(a.py(), "numpy", "shares_memory")?;
-    share_memory.call1((a, b))?.is_truthy()
+    let numpy = a.py().import("numpy")?;
+    // Subclasses answer for themselves, which is not to be trusted.
+    let [a, b] = [a, b].map(|array| numpy.call_method1("asarray", (array,)));
+    let shared = numpy.call_method1("shares_memory", (a?, b?, STEPS));
+    match shared {
+        Err(error) if is_too_hard(&numpy, &error)? => Ok(true),
+        shared => shared?.is_truthy(),
+    }
+}
+
+/// Whether NumPy gave up on a comparison.
+fn is_too_hard(numpy: &Bound<'_, PyModule>, error: &PyErr) -> PyResult<bool> {
+    let class = numpy.getattr("exceptions")?.getattr("TooHardError")?;
+    Ok(error.is_instance(numpy.py(), &class))
 }
 
 /// Whether two arrays share any of the memory that they span.
