@@ -106,12 +106,13 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any figure
 class Evaluation:
     """Loss, accuracy and calibration of a classifier, added up over any number of updates.
 
-    With p = softmax(logits), per row of target y::
+    With lse = log Σ_c exp(x_c), p = softmax(x) and the target y of a row x, its loss and its Brier
+    score are::
 
-      cross_entropy    -log p_y
-      brier            Σ_c (p_c - [c = y])²
-      accuracy[k]      whether y is among the k best classes
-      ece              Σ_bins share · |accuracy - confidence|, confidence = max_c p_c
+      l = lse - x_y     b = Σ_c (p_c - [c = y])²
+
+    The expected calibration error compares accuracy and confidence, which is the top class's p, in
+    bins of the latter: the mean of |accuracy - confidence| by the bins' shares of the rows.
 
     Evaluations of parts merge into that of the whole, in any order and however it was split: all
     sums are exact. One takes memory for the classes, not for the rows.

@@ -41,13 +41,13 @@ def fit_temperature(
 ) -> TemperatureFit:
     """Find the temperature T > 0 that minimises the mean cross entropy of logits / T.
 
+    The mean is that of the loss of each row x of target y::
+
+      l = log Σ_c exp(x_c/T) - x_y/T
+
     A model that is too sure of itself has T > 1. Dividing by it changes no prediction, but the
-    probabilities. With β = 1/T and p = softmax(βx), the loss of a row of target y and its
-    derivatives by β are::
-
-      loss = lse(βx) - βx_y     loss' = Σ_c p_c x_c - x_y     loss'' = Σ_c p_c x_c² - (Σ_c p_c x_c)²
-
-    The mean loss is convex; Newton's method finds its minimum, kept between bounds by bisection.
+    probabilities. The loss is convex in 1/T; Newton's method finds the minimum from its first two
+    derivatives, kept between bounds by bisection.
 
     Parameters
     ----------

@@ -266,6 +266,10 @@ def prediction() -> None:
     assert_type(logitkit.accuracy([[1, 2]], [0], k=1, axis=-1, ignore_index=None), np.float64)
     assert_type(logitkit.perplexity(SINGLE, TARGETS), np.float64)
     assert_type(logitkit.perplexity(DOUBLE, TARGETS, axis=1, ignore_index=2), np.float64)
+    assert_type(
+        logitkit.Evaluation(k=(1, 2)).merge(logitkit.Evaluation(k=(1, 2))).result().count, int
+    )
+    assert_type(logitkit.fit_temperature(DOUBLE, [2, 2]).temperature, float)
 
 
 def the_process() -> None:
