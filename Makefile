@@ -39,8 +39,9 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test test-torch bench-torch soak fuzz sanitize bench accuracy docs rustdoc lock clean \
-	build tools lint-tools wheel test-wheel test-crate public-api audit lint-workflows release-check \
+.PHONY: help demo test test-torch bench-torch bench-boosting soak fuzz sanitize bench accuracy docs \
+	rustdoc lock clean build tools lint-tools wheel test-wheel test-crate public-api audit \
+	lint-workflows release-check \
 	check-rust test-rust test-python check-python
 
 help: ## list the targets
@@ -63,6 +64,10 @@ test-torch: build $(TORCH_VENV)/installed ## run the tests of logitkit.torch, an
 bench-torch: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time a step of training in torch
 	@echo "== benches/torch_step.py"
 	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/torch_step.py
+
+bench-boosting: build ## time an objective for boosted trees
+	@echo "== benches/boosting.py"
+	@$(BIN)/python benches/boosting.py
 
 soak: build ## call everything 100,000 times, and with arrays of over 2^31 elements
 	@echo "== pytest -m soak"

@@ -13,8 +13,9 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 import logitkit  # noqa: E402 - it comes with what needs torch
+from logitkit import _memory  # noqa: E402
 from logitkit import torch as logitkit_torch  # noqa: E402
-from logitkit.torch import _autograd, _memory  # noqa: E402
+from logitkit.torch import _autograd  # noqa: E402
 
 TARGET = torch.tensor([0, 2, 1, 1, 0])
 SHARES = torch.arange(15, dtype=torch.float64).reshape(5, 3).sin().softmax(1)
@@ -139,40 +140,30 @@ def test_only_the_loss_where_no_gradient_is_wanted(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_memory_is_used_again_when_it_is_free(dtype: Any) -> None:  # noqa: ANN401
-    size = _memory.LEAST_BYTES // torch.finfo(dtype).bits * 8
-    logits = torch.zeros(size // 1024, 1024, dtype=dtype, requires_grad=True)
-    target = torch.zeros(size // 1024, dtype=torch.long)
+    rows = _memory.LEAST_BYTES // 1024 * 8 // torch.finfo(dtype).bits
+    logits = torch.zeros(rows, 1024, dtype=dtype, requires_grad=True)
+    target = torch.zeros(rows, dtype=torch.long)
 
-    def grad(places: set[int]) -> Any:  # noqa: ANN401
+    def grad() -> Any:  # noqa: ANN401
         logits.grad = None
         logitkit_torch.cross_entropy(logits, target, reduction="sum").backward()
-        assert logits.grad.data_ptr() not in places
         assert logits.grad[-1, -1].item() == pytest.approx(1 / 1024, rel=0.01)
         return logits.grad
 
-    first = grad(set())
-    row = first.view(-1)[:5]
-    bits = first.view(torch.int16 if dtype is not torch.float32 else torch.int32)
-    held = {first.data_ptr()}
+    first = grad()
+    place = first.data_ptr()
+    held = (
+        first.view(-1)[:5],
+        first.view(torch.int16),
+        first.numpy(force=True) if dtype is (torch.float32) else first[1:],
+    )
     del first
-    second = grad(held)  # a view holds the memory of the first
-    first_place, second_place = row.data_ptr(), second.data_ptr()
-    del row, second
-    third = grad({first_place})  # so does one of another dtype
-    assert third.data_ptr() == second_place
-    del bits
-    assert grad(set()).data_ptr() in {first_place, second_place}
+    for one in held:
+        assert one.data_ptr() if isinstance(one, torch.Tensor) else one.size
+    assert grad().data_ptr() != place
+    del held, one
     logits.grad = None
-    assert len(_memory._free) == 1  # noqa: SLF001
-
-
-def test_memory_much_too_large_is_not_kept() -> None:
-    _memory._free[:] = []  # noqa: SLF001
-    _memory.large_array((1000,), "float32").fill(1)
-    for count, kept in ((700, 4000), (100, 400)):
-        block = _memory.large_array((count,), "float32").base
-        assert block is not None
-        assert block.size == kept
+    assert place in {grad().data_ptr(), grad().data_ptr()}
 
 
 # The compiler

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import logitkit
-from logitkit.torch._memory import LEAST_BYTES, large_array
+from logitkit._memory import LEAST_BYTES, large_array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
