@@ -5,6 +5,7 @@ Python reference: a gradient is that of the loss, a Hessian the derivative of th
 """
 
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -182,6 +183,22 @@ def test_large_results_are_their_own(library: str) -> None:
     for grad, hess, label in (*[(*first, 0)], *[(*second, 1)]):
         np.testing.assert_allclose(grad[-1], 0.2 - np.eye(5)[label], rtol=1e-6)
         np.testing.assert_allclose(hess, hess[0, 0], rtol=0)
+        assert grad.flags.c_contiguous == hess.flags.c_contiguous == scores.flags.c_contiguous
+
+
+@by_library
+def test_scores_are_not_copied(library: str) -> None:
+    objective = FACTORIES[library]()
+    scores = as_passed(library, np.zeros((300_000, 5)))
+    labels = np.zeros(300_000, np.float32)
+    objective(labels, scores)  # makes the memory that the next call uses again
+    tracemalloc.start()
+    try:
+        objective(labels, scores)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < scores.nbytes / 2
 
 
 @by_library

@@ -68,8 +68,11 @@ def test_the_gradient_is_handed_over(scaled_places: list[int], factor: int) -> N
     """Nothing of its size is made on the way back."""
     for call in (CALLS["mean"], CALLS["none"], CALLS["binary"]):
         logits = leaf()
-        (factor * call(logitkit_torch, logits)).sum().backward()
+        loss = call(logitkit_torch, logits)
+        (loss if factor == 1 else factor * loss).sum().backward()
         assert logits.grad.data_ptr() == scaled_places[-1]
+        # What changes a tensor is counted; a factor of 1 does not.
+        assert logits.grad._version == (factor != 1)  # noqa: SLF001
         want = leaf()
         (factor * call(F, want)).sum().backward()
         torch.testing.assert_close(logits.grad, want.grad)
@@ -96,17 +99,18 @@ def test_a_graph_that_is_kept(call: Callable[[Any, Any], Any]) -> None:
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_scaled_loss_in_half_precision(dtype: Any) -> None:  # noqa: ANN401
     """The mean's own gradient is below the smallest normal number of float16."""
-    logits = torch.zeros(65536, 2, dtype=dtype, requires_grad=True)
+    logits = torch.zeros(65536, 10, dtype=dtype, requires_grad=True)
     target = torch.zeros(65536, dtype=torch.long)
-    weight = torch.tensor([1.0, 3.0], dtype=dtype)
+    weight = torch.arange(2, 12).to(dtype)
     for options in ({}, {"weight": weight}, {"ignore_index": 1}):
         logits.grad = None
         (logitkit_torch.cross_entropy(logits, target, **options).float() * 65536 / 3).backward()
-        assert logits.grad[7].tolist() == pytest.approx([-0.5 / 3, 0.5 / 3], rel=0.01)
+        assert logits.grad[7].tolist() == pytest.approx([-0.9 / 3, *[0.1 / 3] * 9], rel=0.008)
     logits.grad = None
-    loss = logitkit_torch.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
-    (loss.float() * 131072 / 3).backward()
-    assert logits.grad[7].tolist() == pytest.approx([-0.5 / 3] * 2, rel=0.01)
+    shares = torch.full_like(logits, 0.4)
+    loss = logitkit_torch.binary_cross_entropy_with_logits(logits, shares)
+    (loss.float() * 49152).backward()
+    assert logits.grad[7].tolist() == pytest.approx([0.0075] * 10, rel=0.008)
 
 
 @by_call

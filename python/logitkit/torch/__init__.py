@@ -436,7 +436,7 @@ def _check_place(name: str, argument: str, tensor: Tensor) -> None:
             f"{argument} is of type {type(tensor).__name__}, and must be a tensor; "
             f"logitkit.{name} takes arrays"
         )
-    if tensor.device.type != "cpu" or tensor.layout is not torch.strided:
+    if not tensor.is_cpu or tensor.layout is not torch.strided:
         raise NotImplementedError(
             f"{argument} is on {tensor.device} with layout {tensor.layout}: logitkit computes on "
             f"strided tensors on the CPU; move it there, or call torch.nn.functional.{name} instead"
