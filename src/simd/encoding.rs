@@ -6,7 +6,7 @@
 use fearless_simd::Simd;
 
 #[cfg(target_arch = "x86_64")]
-use super::has_fused_mul_add;
+use super::{has_fused_mul_add, has_wide_registers};
 use crate::float::{Encoding, Float};
 
 /// Decodes as many elements as there are places for.
@@ -59,9 +59,10 @@ pub(crate) unsafe fn encode<S: Simd, T: Float>(
     let to = unsafe { std::slice::from_raw_parts_mut(to.cast::<u16>(), from.len()) };
     #[cfg(target_arch = "x86_64")]
     let done = if has_fused_mul_add(simd) {
-        // SAFETY: as above.
+        // SAFETY: as above; wide registers are those of AVX-512.
         unsafe {
             match encoding {
+                Encoding::Bf16 if has_wide_registers(simd) => x86::encode_bf16_wide(from, to),
                 Encoding::Bf16 => x86::encode_bf16(from, to),
                 _ => x86::encode_f16(from, to),
             }
@@ -149,11 +150,14 @@ fn f32_to_bf16(value: f32) -> u16 {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use core::arch::x86_64::{
-        __m256, __m256i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128,
+        __m256, __m256i, __m512i, _CMP_UNORD_Q, _MM_FROUND_TO_NEAREST_INT, _mm_loadu_si128,
         _mm_storeu_si128, _mm256_add_epi32, _mm256_and_si256, _mm256_blendv_epi8,
         _mm256_castps_si256, _mm256_cmp_ps, _mm256_cvtph_ps, _mm256_cvtps_ph, _mm256_loadu_ps,
         _mm256_movemask_ps, _mm256_or_si256, _mm256_packus_epi32, _mm256_permute4x64_epi64,
         _mm256_set1_epi32, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_storeu_si256,
+        _mm512_add_epi32, _mm512_and_si512, _mm512_castps_si512, _mm512_cmp_ps_mask,
+        _mm512_loadu_ps, _mm512_mask_or_epi32, _mm512_packus_epi32, _mm512_permutexvar_epi64,
+        _mm512_set_epi64, _mm512_set1_epi32, _mm512_srli_epi32, _mm512_storeu_si512,
     };
 
     /// Elements of a vector.
@@ -248,6 +252,51 @@ mod x86 {
             let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
             let is_nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(values, values));
             _mm256_blendv_epi8(rounded, _mm256_srli_epi32::<16>(quiet), is_nan)
+        }
+    }
+
+    /// [`encode_bf16`] by AVX-512: its vectors are twice as long, and it chooses between elements by
+    /// masks.
+    ///
+    /// # Safety
+    /// The machine has AVX-512 F and BW.
+    #[inline(always)]
+    pub(super) unsafe fn encode_bf16_wide(from: &[f32], to: &mut [u16]) -> usize {
+        const WIDE: usize = 2 * LANES;
+        const PAIR: usize = 2 * WIDE;
+        let pairs = from.chunks_exact(PAIR).zip(to.chunks_exact_mut(PAIR));
+        for (from, to) in pairs {
+            // SAFETY: both hold two vectors, and the caller promises the instructions.
+            unsafe {
+                let low = rounded_to_bf16_wide(from.as_ptr());
+                let high = rounded_to_bf16_wide(from.as_ptr().add(WIDE));
+                // Packed are a quarter of the one, a quarter of the other, and so on.
+                let packed = _mm512_packus_epi32(low, high);
+                let order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
+                let in_order = _mm512_permutexvar_epi64(order, packed);
+                _mm512_storeu_si512(to.as_mut_ptr().cast(), in_order);
+            }
+        }
+        from.len() / PAIR * PAIR
+    }
+
+    /// A vector's elements rounded to the 16 bits that they end with.
+    ///
+    /// # Safety
+    /// A vector is readable there, and the machine has AVX-512 F.
+    #[inline(always)]
+    unsafe fn rounded_to_bf16_wide(from: *const f32) -> __m512i {
+        // SAFETY: promised by the caller.
+        unsafe {
+            let values = _mm512_loadu_ps(from);
+            let bits = _mm512_castps_si512(values);
+            let is_odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let less_than_half = _mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF));
+            let rounded = _mm512_add_epi32(less_than_half, is_odd);
+            // A NaN must not round to an infinity.
+            let is_nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(values, values);
+            let quiet = _mm512_set1_epi32(0x0040_0000);
+            _mm512_srli_epi32::<16>(_mm512_mask_or_epi32(rounded, is_nan, bits, quiet))
         }
     }
 }
