@@ -112,7 +112,7 @@ class Evaluation:
       l = lse - x_y     b = Σ_c (p_c - [c = y])²
 
     The expected calibration error compares accuracy and confidence, which is the top class's p, in
-    bins of the latter: the mean of |accuracy - confidence| by the bins' shares of the rows.
+    bins of the latter: the mean of their distance, by the bins' shares of the rows.
 
     Evaluations of parts merge into that of the whole, in any order and however it was split: all
     sums are exact. One takes memory for the classes, not for the rows.
