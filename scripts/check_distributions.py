@@ -13,8 +13,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 LARGEST_WHEEL = 3_000_000  # bytes
 
-# What a wheel holds beside its metadata, for any platform.
-IN_WHEEL = {"__init__.py", "_core.pyi", "py.typed"}
+# What a wheel holds beside its metadata, for any platform: the package as it lies here, but for the
+# module that was built for tests.
+PACKAGE = ROOT / "python" / "logitkit"
+IN_WHEEL = {
+    path.relative_to(PACKAGE).as_posix()
+    for path in PACKAGE.rglob("*")
+    if path.suffix in {".py", ".pyi"} or path.name == "py.typed"
+}
 MODULE = re.compile(r"_core\.(abi3\.so|pyd|cpython-\w+-[\w-]+\.so|cp\w+-[\w-]+\.pyd)")
 LICENCES = {"LICENSE-MIT", "LICENSE-APACHE"}
 
