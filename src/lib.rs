@@ -90,6 +90,8 @@ mod compiled;
 mod cross_entropy;
 mod elementwise;
 mod error;
+#[cfg(feature = "python")]
+mod exact;
 mod float;
 mod kernel;
 mod lanes;
@@ -115,6 +117,8 @@ mod python;
 mod simd;
 mod softmax;
 mod stop;
+#[cfg(feature = "python")]
+mod summary;
 mod targets;
 mod wide;
 

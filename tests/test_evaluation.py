@@ -6,6 +6,7 @@ import pickle
 from fractions import Fraction
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -135,6 +136,53 @@ def test_probabilities() -> None:
     assert from_probs.result().count == 40
 
 
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int64, np.bool_])
+def test_whole_numbers_are_read_as_float64(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ANN401
+    """Block by block: a mapped file may be larger than the memory."""
+    monkeypatch.setattr("logitkit._rows._ROWS", 7)
+    x = rng_of("whole").integers(0, 2 if kind is np.bool_ else 100, (40, 5)).astype(kind)
+    y = random_indices(rng_of("y"), x.shape, -1)
+    whole, floats = logitkit.Evaluation(), logitkit.Evaluation()
+    whole.update(x, y)
+    floats.update(x.astype(np.float64), y)
+    assert whole.result().as_dict() == floats.result().as_dict()
+
+
+def test_a_wrong_probability_is_named_by_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logitkit._rows._ROWS", 2)
+    probs = np.full((4, 3, 2), 0.5, np.float32)
+    probs[2, 1, 1] = np.nan
+    probs[1, 0, 0] = 7.0  # of a row that is left out
+    evaluation = logitkit.Evaluation(from_probs=True, ignore_index=5)
+    targets = np.zeros((4, 3), int)
+    targets[1, 0] = 5
+    with pytest.raises(ValueError, match=r"probs\[2, 1, 1\] is nan, expected a value in \[0, 1\]"):
+        evaluation.update(probs, targets)
+    assert evaluation.result().count == 0
+
+
+@pytest.mark.parametrize("lead", [1.0, 20.0, 40.0, 80.0])
+def test_confident_rows_keep_their_scores(lead: float, dtype: Any) -> None:  # noqa: ANN401
+    """Of a right row with the probability q of the others, the Brier score is about 2 q²."""
+    evaluation = logitkit.Evaluation(k=(1,))
+    evaluation.update(np.array([[lead, 0.0]], dtype), [0])
+    with mpmath.workdps(60):
+        q = 1 / (1 + mpmath.exp(lead))
+        brier, loss = float(2 * q * q), float(-mpmath.log(1 - q))
+    tolerance = 1e-13 if dtype is np.float64 else 1e-6
+    assert evaluation.result().brier == pytest.approx(brier, rel=tolerance, abs=0)
+    assert evaluation.result().cross_entropy == pytest.approx(loss, rel=tolerance, abs=0)
+
+
+def test_memory_is_for_the_classes() -> None:
+    evaluation, sizes = logitkit.Evaluation(), []
+    for rows in (1_000, 30_000):
+        x = random_logits(rng_of("memory"), (rows, 4), np.float32)
+        evaluation.update(x, random_indices(rng_of("y"), x.shape, -1))
+        sizes.append(len(pickle.dumps(evaluation)))
+    assert sizes[1] < 2 * sizes[0] < 10_000
+
+
 def test_nan_ranks_first() -> None:
     nan = np.nan
     x = np.array([[nan, 1.0, 2.0], [nan, nan, 2.0], [1.0, nan, 3.0], [0.0, 1.0, nan]])
@@ -247,6 +295,30 @@ def test_sums_are_exact(values: list[float]) -> None:
     except OverflowError:
         want = math.inf if total > 0 else -math.inf
     assert sums.values()[0] == want
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.floats(allow_nan=False, width=64)),
+        max_size=60,
+    )
+)
+def test_sums_of_groups(pairs: list[tuple[int, float]]) -> None:
+    sums = ExactSums(4)
+    values = np.array([value for _, value in pairs])
+    sums.add(values, np.array([group for group, _ in pairs], np.int64))
+    sums = pickle.loads(pickle.dumps(sums))  # noqa: S301 - our own
+    for group, value in enumerate(sums.values()):
+        own = [value for place, value in pairs if place == group]
+        special = sum(x for x in own if math.isinf(x))
+        if special:
+            np.testing.assert_equal(value, special)
+            continue
+        try:
+            want = float(sum(map(Fraction, own), Fraction(0)))
+        except OverflowError:
+            continue
+        assert value == want
 
 
 # Temperature

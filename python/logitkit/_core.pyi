@@ -28,21 +28,26 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_and_grad",
     "cross_entropy_and_grad_hess",
+    "exact_sums",
     "get_num_threads",
     "linear",
     "log_sigmoid",
     "log_softmax",
     "log_softmax_vjp",
     "logsumexp",
+    "merged_summaries",
     "nll_loss",
     "nll_loss_and_grad",
     "perplexity",
+    "row_summaries",
     "set_num_threads",
     "sigmoid",
     "simd_level",
     "softmax",
+    "softmax_given",
     "softmax_vjp",
     "softplus",
+    "tempered",
     "top_k",
 ]
 
@@ -813,3 +818,20 @@ def perplexity(
 def set_num_threads(n: SupportsIndex) -> None: ...
 def get_num_threads() -> int: ...
 def simd_level() -> Literal["fallback", "sse4.2", "avx2", "avx512", "neon"]: ...
+
+# For logitkit's own modules: summaries of rows, and exact sums.
+def row_summaries(
+    scores: NDArray[Any], targets: NDArray[np.int64], ignored: int | None, from_probs: bool
+) -> NDArray[np.float64]: ...
+def merged_summaries(
+    one: NDArray[np.float64], other: NDArray[np.float64]
+) -> NDArray[np.float64]: ...
+def softmax_given(
+    x: NDArray[Any], summaries: NDArray[np.float64], log: bool
+) -> NDArray[Any]: ...
+def tempered(
+    logits: NDArray[Any], targets: NDArray[np.int64], ignored: int | None, inverse: float
+) -> NDArray[np.float64]: ...
+def exact_sums(
+    values: NDArray[np.float64], groups: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.int64], bytes, NDArray[np.float64]]: ...

@@ -1,12 +1,12 @@
 """What is measured of a classifier over any number of updates, and added up from many places.
 
-Here belong `Evaluation` and its result, and what its arguments may be. The functions of a row are
-logitkit's own; blocks of rows pass through them while they are in a cache.
+Here belong `Evaluation` and its result. What is measured of a row is made in Rust; arguments are
+checked in `_rows`.
 """
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -15,15 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from logitkit import _core
 from logitkit._exact import ExactSums
+from logitkit._rows import (
+    LEFT_OUT,
+    blocks,
+    check_probs,
+    indices_of,
+    integer,
+    scores_of,
+    weights_of,
+)
+from logitkit._summaries import RowFigures
 
 Array = NDArray[Any]
-
-# Fewer rows than these take another way through the kernels, whose last bits may differ: parts
-# would not add up to the whole.
-_FEW_ROWS = 8
-
-# Elements that are worked on at a time: enough for two threads, and few enough for a cache.
-_BLOCK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -210,78 +213,64 @@ class Evaluation:
         scores = scores_of(logits, "probs" if self._from_probs else "logits")
         classes, shape = scores.shape[-1], scores.shape[:-1]
         rows = indices_of(targets, shape, classes, self._ignore_index)
-        weights = None if sample_weight is None else _weights(sample_weight, shape)
-        if self._classes is not None and len(self._classes) != 2 * classes:
-            raise ValueError(
-                f"there are {classes} classes, but {len(self._classes) // 2} in earlier updates"
-            )
+        weights = None if sample_weight is None else weights_of(sample_weight, shape)
+        self._check_classes(classes, "in earlier updates")
+        if weights is not None:
+            rows = np.where(weights == 0.0, LEFT_OUT, rows)
         added = Evaluation(
             k=self._k,
             bins=self._bins,
             ignore_index=self._ignore_index,
             from_probs=self._from_probs,
         )
-        added._classes = per_class = ExactSums(2 * classes)
-        added._weighted = weights is not None
+        added._add_figures(RowFigures.nothing(), classes, rows[:0], None)
         for first, block in blocks(scores):
             part = slice(first, first + len(block))
-            added._add(per_class, block, rows[part], None if weights is None else weights[part])
+            summaries = _core.row_summaries(block, rows[part], LEFT_OUT, self._from_probs)
+            if self._from_probs:
+                wrong = (summaries[:, 7] >= 0.0) & (summaries[:, 1] > 0.0)
+                check_probs(wrong, first, block, scores.shape)
+            figures = RowFigures.of(summaries, block.dtype, from_probs=self._from_probs)
+            added._add_figures(
+                figures, classes, rows[part], None if weights is None else weights[part]
+            )
         self.merge(added)
 
-    def _add(
-        self, per_class: ExactSums, scores: Array, targets: Array, weights: Array | None
+    def _add_figures(
+        self,
+        figures: RowFigures,
+        classes: int,
+        rows: NDArray[np.int64],
+        weights: NDArray[np.float64] | None,
     ) -> None:
-        """Add a block of rows."""
-        kept = np.ones(len(targets), bool)
-        if self._ignore_index is not None:
-            kept &= targets != self._ignore_index
-        if weights is not None:
-            kept &= weights != 0
-        if not kept.all():
-            scores, targets = scores[kept], targets[kept]
-            weights = None if weights is None else weights[kept]
-        if not len(targets):
-            return
-        if weights is None:
-            weights = np.ones(len(targets))
-        classes, rows = scores.shape[1], np.arange(len(targets))
-        ranks = _ranks(scores, targets, max(1, *self._k))
-        losses, probs = self._rows(scores, targets)
-        confidence = probs.max(axis=1)
-        target_probs = probs[rows, targets]
-        probs[rows, targets] = 0.0
-        with np.errstate(invalid="ignore"):
-            others = np.einsum("ij,ij->i", probs, probs).astype(np.float64)
-            brier = others + (1.0 - target_probs.astype(np.float64)) ** 2
-
-        for index, values in enumerate([np.ones(len(rows)), losses, brier]):
-            self._figures.add(weights * values, np.full(len(rows), index))
-        for index, k in enumerate(self._k):
-            self._figures.add(weights[ranks < k], np.full(int((ranks < k).sum()), 3 + index))
+        """Add what is known of rows with these class indices."""
+        if self._classes is None:
+            self._classes = ExactSums(2 * classes)
+        self._weighted |= weights is not None
+        rows = rows[figures.kept]
+        weights = np.ones(len(rows)) if weights is None else weights[figures.kept]
         self._count += len(rows)
-        right = ranks == 0
-        edges = np.linspace(0.0, 1.0, self._bins + 1)
-        bins = np.clip(np.searchsorted(edges, confidence) - 1, 0, self._bins - 1)
+        for index, values in enumerate(
+            [weights, weights * figures.losses, weights * figures.brier]
+        ):
+            self._figures.add(values, index)
+        for index, k in enumerate(self._k):
+            self._figures.add(weights[figures.ranks < k], 3 + index)
+        right = figures.ranks == 0.0
+        bins = np.clip(np.searchsorted(self._edges(), figures.confidence) - 1, 0, self._bins - 1)
         self._bin_counts += np.bincount(bins, minlength=self._bins)
-        for index, values in enumerate([np.ones(len(rows)), confidence, right.astype(np.float64)]):
+        for index, values in enumerate([1.0, figures.confidence, right]):
             self._bin_sums.add(weights * values, bins + index * self._bins)
-        per_class.add(weights, targets.astype(np.intp))
-        per_class.add(weights[right], targets[right].astype(np.intp) + classes)
+        self._classes.add(weights, rows)
+        self._classes.add(weights[right], rows[right] + classes)
 
-    def _rows(self, scores: Array, targets: Array) -> tuple[Array, Array]:
-        """Give each row's loss, and its probabilities in an array of their own."""
-        rows = len(targets)
-        if rows < _FEW_ROWS:
-            scores, targets = (np.resize(x, (_FEW_ROWS, *x.shape[1:])) for x in (scores, targets))
-        if scores.dtype not in (np.float32, np.float64):
-            scores = scores.astype(np.float32)
-        if self._from_probs:
-            losses = _core.categorical_cross_entropy(scores, targets, reduction="none")
-            probs = scores.copy()
-        else:
-            losses = _core.cross_entropy(scores, targets, reduction="none")
-            probs = _core.softmax(scores)
-        return np.asarray(losses)[:rows], probs[:rows]
+    def _edges(self) -> NDArray[np.float64]:
+        return np.linspace(0.0, 1.0, self._bins + 1)
+
+    def _check_classes(self, classes: int, where: str) -> None:
+        """Raise an error if there are other classes elsewhere."""
+        if self._classes is not None and len(self._classes) != 2 * classes:
+            raise ValueError(f"there are {classes} classes, but {len(self._classes) // 2} {where}")
 
     def merge(self, other: Self) -> Self:
         """Add what another evaluation has measured, with the same options and classes.
@@ -310,15 +299,11 @@ class Evaluation:
                 raise ValueError(
                     f"{name[1:]} is {others} in the other evaluation, {own} in this one"
                 )
-        if self._classes is not None and other._classes is not None:
-            if len(self._classes) != len(other._classes):
-                raise ValueError(
-                    f"there are {len(other._classes) // 2} classes in the other evaluation, "
-                    f"{len(self._classes) // 2} in this one"
-                )
-            self._classes.merge(other._classes)
-        elif other._classes is not None:
+        if self._classes is None:
             self._classes = copy.deepcopy(other._classes)
+        elif other._classes is not None:
+            self._check_classes(len(other._classes) // 2, "in this evaluation")
+            self._classes.merge(other._classes)
         self._weighted |= other._weighted
         self._count += other._count
         self._figures.merge(other._figures)
@@ -360,7 +345,7 @@ class Evaluation:
             brier=_over(brier, weight),
             ece=_over(math.fsum(gaps.tolist()), weight),
             reliability=Reliability(
-                edges=np.linspace(0.0, 1.0, self._bins + 1),
+                edges=self._edges(),
                 count=self._bin_counts.copy(),
                 confidence=confidence,
                 accuracy=accuracy,
@@ -372,108 +357,3 @@ class Evaluation:
 
 def _over(total: float, weight: float) -> float:
     return total / weight if weight else math.nan
-
-
-def _ranks(scores: Array, targets: Array, most: int) -> NDArray[np.intp]:
-    """Give each target's place among the best classes, from 0; `most` if it has none."""
-    _, best = _core.top_k(scores, min(most, scores.shape[1]))
-    hits = best == targets[:, None]
-    ranks: NDArray[np.intp] = hits.argmax(axis=1)
-    ranks[~hits.any(axis=1)] = most
-    return ranks
-
-
-def blocks(scores: Array) -> Iterator[tuple[int, Array]]:
-    """Give blocks of rows, each with the number of its first."""
-    if scores.ndim == 1:
-        yield 0, scores[None]
-        return
-    rows_in_one = math.prod(scores.shape[1:-1])
-    step = max(1, _BLOCK // max(1, rows_in_one * scores.shape[-1]))
-    for outer in range(0, scores.shape[0], step):
-        part = scores[outer : outer + step].reshape(-1, scores.shape[-1])
-        rows = max(1, _BLOCK // scores.shape[-1])
-        for first in range(0, len(part), rows):
-            yield outer * rows_in_one + first, part[first : first + rows]
-
-
-def _array(given: ArrayLike, name: str) -> Array:
-    if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
-        raise TypeError(f"{name} is a masked array with masked elements; leave such rows out")
-    return np.asarray(given)
-
-
-def scores_of(given: ArrayLike, name: str) -> Array:
-    scores = _array(given, name)
-    kind = scores.dtype.kind
-    if kind in "iub":
-        scores = scores.astype(np.float64)
-    elif scores.dtype.name not in {"float16", "bfloat16", "float32", "float64"}:
-        raise TypeError(
-            f"{name} has dtype {scores.dtype}; logitkit takes float16, bfloat16, float32 and "
-            f"float64, and integers and bools, which become float64: convert it, for instance with "
-            f".astype(np.float32)"
-        )
-    if scores.ndim == 0 or scores.shape[-1] == 0:
-        raise ValueError(
-            f"{name} has shape {list(scores.shape)}, expected (..., C) with at least one class on "
-            f"the last axis"
-        )
-    return scores
-
-
-def indices_of(
-    given: ArrayLike, shape: tuple[int, ...], classes: int, ignore_index: int | None
-) -> Array:
-    targets = _array(given, "targets")
-    if targets.dtype.kind not in "iu" or targets.shape != shape:
-        empty = targets.size == 0 and targets.shape == shape
-        if not empty:
-            raise ValueError(
-                f"targets of dtype {targets.dtype} have shape {list(targets.shape)}, expected "
-                f"integer class indices of shape {list(shape)}, that of the logits without their "
-                f"last axis"
-            )
-        targets = targets.astype(np.int64)
-    wrong = (targets < 0) | (targets >= classes)
-    if ignore_index is not None:
-        wrong &= targets != ignore_index
-    if wrong.any():
-        place = np.unravel_index(int(wrong.argmax()), shape)
-        value = targets[place]
-        raise IndexError(
-            f"targets{[int(index) for index in place] or ''} is {value}, which is not a class "
-            f"index: there are {classes} classes, so indices go from 0 to {classes} exclusive and "
-            f"negative ones do not wrap; correct it, or leave such rows out with "
-            f"ignore_index={value}"
-        )
-    return targets.reshape(-1)
-
-
-def _weights(given: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    weights = _array(given, "sample_weight")
-    if weights.dtype.kind not in "fiub":
-        raise TypeError(f"sample_weight has dtype {weights.dtype}, expected numbers")
-    if weights.shape != shape:
-        raise ValueError(
-            f"sample_weight has shape {list(weights.shape)}, expected {list(shape)}, that of the "
-            f"targets"
-        )
-    weights = weights.astype(np.float64).reshape(-1)
-    wrong = ~((weights >= 0) & np.isfinite(weights))
-    if wrong.any():
-        place = np.unravel_index(int(wrong.argmax()), shape)
-        raise ValueError(
-            f"sample_weight{[int(index) for index in place] or ''} is {weights[wrong][0]}, "
-            f"expected a finite weight of at least 0"
-        )
-    return weights
-
-
-def integer(given: Any, name: str, least: int | None = None) -> int:  # noqa: ANN401 - checked here
-    if isinstance(given, bool | np.bool_) or not hasattr(given, "__index__"):
-        raise TypeError(f"{name} is of type {type(given).__name__}, expected an int")
-    value = int(given.__index__())
-    if least is not None and value < least:
-        raise ValueError(f"{name} is {value}, expected at least {least}")
-    return value

@@ -7,15 +7,12 @@ asked for. Here belong sums, not what is summed.
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-# A float64 is 2^exponent times a fraction of 53 bits; no exponent is less than -1073.
-_SIGNIFICAND = 53
-_LEAST_EXPONENT = -1073
-_UNIT = 1 << (_SIGNIFICAND - _LEAST_EXPONENT)
-_HALF = 26
-# Halves of significands are added up in float64, which is exact for so many of them.
-_MOST = 1 << 24
+from logitkit import _core
+
+# The smallest float64 is 2^-1074.
+_UNIT = 1 << 1074
 
 
 class ExactSums:
@@ -25,51 +22,51 @@ class ExactSums:
     """
 
     def __init__(self, groups: int) -> None:
-        self._units = [0] * groups
-        self._special = np.zeros(groups)
+        self._groups = groups
+        # Only those that are not 0: of very many classes few may occur.
+        self._units: dict[int, int] = {}
+        self._special: dict[int, float] = {}
 
     def __len__(self) -> int:
-        return len(self._units)
+        return self._groups
 
-    def add(self, values: NDArray[np.float64], groups: NDArray[np.intp] | None = None) -> None:
+    def __getstate__(self) -> tuple[int, dict[int, tuple[int, int]], dict[int, float]]:
+        # Sums of numbers of ordinary size end with a thousand zeros.
+        zeros = {
+            group: max(0, (units & -units).bit_length() - 1) for group, units in self._units.items()
+        }
+        units = {group: (self._units[group] >> count, count) for group, count in zeros.items()}
+        return self._groups, units, self._special
+
+    def __setstate__(self, state: tuple[int, dict[int, tuple[int, int]], dict[int, float]]) -> None:
+        self._groups, units, self._special = state
+        self._units = {group: number << bits for group, (number, bits) in units.items()}
+
+    def add(self, values: NDArray[np.float64], groups: ArrayLike = 0) -> None:
         """Add each value to the sum of its group; without groups, to the first."""
-        if groups is None:
-            groups = np.zeros(len(values), np.intp)
-        for first in range(0, len(values), _MOST):
-            part = slice(first, first + _MOST)
-            self._add(values[part], groups[part])
+        groups = np.broadcast_to(np.asarray(groups, np.int64), values.shape)
+        found, digits, special = _core.exact_sums(values, groups, len(self))
+        width = len(digits) // max(1, len(found))
+        for index, group in enumerate(found.tolist()):
+            number = digits[index * width : (index + 1) * width]
+            self._add(group, int.from_bytes(number, "little", signed=True), float(special[index]))
 
-    def _add(self, values: NDArray[np.float64], groups: NDArray[np.intp]) -> None:
-        finite = np.isfinite(values)
-        if not finite.all():
-            with np.errstate(invalid="ignore"):
-                np.add.at(self._special, groups[~finite], values[~finite])
-            values, groups = values[finite], groups[finite]
-        fractions, exponents = np.frexp(values)
-        significands = np.ldexp(fractions, _SIGNIFICAND).astype(np.int64)
-        lowest = exponents.min(initial=0)
-        span = int(exponents.max(initial=0) - lowest) + 1
-        keys = groups * span + (exponents - lowest)
-        found, places = np.arange(len(self) * span), keys
-        if len(found) > len(keys):
-            found, places = np.unique(keys, return_inverse=True)
-            places = places.reshape(-1)  # of the keys' shape in NumPy 2.0, too
-        high = np.bincount(places, significands >> _HALF, len(found))
-        low = np.bincount(places, significands & ((1 << _HALF) - 1), len(found))
-        for index in np.flatnonzero((high != 0) | (low != 0)).tolist():
-            units = (int(high[index]) << _HALF) + int(low[index])
-            group, exponent = divmod(int(found[index]), span)
-            self._units[group] += units << (exponent + int(lowest) - _LEAST_EXPONENT)
+    def _add(self, group: int, units: int, special: float) -> None:
+        self._units[group] = self._units.get(group, 0) + units
+        if special != 0.0:
+            self._special[group] = self._special.get(group, 0.0) + special
 
     def merge(self, other: Self) -> None:
         """Add the sums of another."""
-        self._units = [a + b for a, b in zip(self._units, other._units, strict=True)]
-        with np.errstate(invalid="ignore"):
-            self._special = self._special + other._special
+        for group, units in other._units.items():
+            self._add(group, units, other._special.get(group, 0.0))
 
     def values(self) -> NDArray[np.float64]:
         """Give the sums, each rounded once."""
-        return np.array([_rounded(units) for units in self._units]) + self._special
+        values = np.zeros(self._groups)
+        for group, units in self._units.items():
+            values[group] = _rounded(units) + self._special.get(group, 0.0)
+        return values
 
 
 def _rounded(units: int) -> float:

@@ -9,13 +9,15 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from logitkit import _core
-from logitkit._evaluation import Evaluation, EvaluationResult, indices_of
+from logitkit._evaluation import Evaluation, EvaluationResult
 from logitkit._files import Rows, UnreadableError, array_of, rows_of, step_for
+from logitkit._rows import indices_of
 from logitkit._temperature import TemperatureFit, fit_temperature
 
 # Elements that are read at a time: some megabytes.
@@ -98,7 +100,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             f"rows; give one for each"
         )
     # Beforehand, so that a wrong one is named by its place among all.
-    targets = indices_of(targets, targets.shape, rows.classes, options.ignore_index)
+    indices_of(targets, targets.shape, rows.classes, options.ignore_index)
     evaluation = Evaluation(
         k=options.top_k, ignore_index=options.ignore_index, from_probs=options.probs
     )
@@ -150,12 +152,7 @@ class _Progress:
 def _as_json(result: EvaluationResult, fit: TemperatureFit | None) -> str:
     figures = result.as_dict()
     if fit is not None:
-        figures["temperature"] = {
-            "temperature": fit.temperature,
-            "loss_before": fit.loss_before,
-            "loss_after": fit.loss_after,
-            "iterations": fit.iterations,
-        }
+        figures["temperature"] = asdict(fit)
     return json.dumps(figures, allow_nan=False) + "\n"
 
 

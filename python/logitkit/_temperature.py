@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from logitkit import _core
-from logitkit._evaluation import blocks, indices_of, integer, scores_of
 from logitkit._exact import ExactSums
+from logitkit._rows import LEFT_OUT, blocks, indices_of, integer, scores_of
 
 # Newton's method takes about ten passes; what needs more has no optimum that float64 can tell.
 _PASSES = 100
@@ -109,8 +109,8 @@ def fit_temperature(
     if ignore_index is not None:
         ignore_index = integer(ignore_index, "ignore_index")
     rows = indices_of(targets, scores.shape[:-1], scores.shape[-1], ignore_index)
-    kept = np.ones(len(rows), bool) if ignore_index is None else rows != ignore_index
-    if not kept.any():
+    count = int(np.count_nonzero(rows != LEFT_OUT))
+    if not count:
         raise ValueError("there are no rows to fit a temperature to")
 
     def derivatives(beta: float) -> NDArray[np.float64]:
@@ -118,11 +118,9 @@ def fit_temperature(
         sums = ExactSums(4)
         for first, block in blocks(scores):
             part = slice(first, first + len(block))
-            here = kept[part]
-            x, y = block[here].astype(np.float64), rows[part][here]
-            for index, values in enumerate(_of_rows(x, y, beta)):
-                sums.add(values, np.full(len(y), index))
-        return sums.values() / int(kept.sum())
+            numbers = _core.tempered(block, rows[part], LEFT_OUT, beta)
+            sums.add(numbers, np.arange(4))
+        return sums.values() / count
 
     before = derivatives(1.0)
     if not np.isfinite(before).all():
@@ -167,19 +165,3 @@ def _minimum(
         if moved <= _PRECISION * beta:
             break
     return float(beta), float(now[0]), passes
-
-
-def _of_rows(
-    x: NDArray[np.float64], y: NDArray[np.int64], beta: float
-) -> list[NDArray[np.float64]]:
-    """Give each row's loss, its derivatives by beta, and the target's distance from the top."""
-    own = np.take_along_axis(x, y[:, None].astype(np.intp), axis=1)[:, 0]
-    scaled = np.where(np.isneginf(x), x, beta * np.where(np.isneginf(x), 0.0, x))
-    losses = np.asarray(_core.cross_entropy(scaled, y, reduction="none"))
-    probs = _core.softmax(scaled)
-    present = np.where(probs > 0.0, x, 0.0)
-    with np.errstate(invalid="ignore"):
-        mean = np.einsum("ij,ij->i", probs, present)
-        centred = np.where(probs > 0.0, present - mean[:, None], 0.0)
-        variance = np.einsum("ij,ij,ij->i", probs, centred, centred)
-        return [losses, mean - own, variance, x.max(axis=1) - own]

@@ -18,6 +18,8 @@ pub(crate) mod range;
 pub(crate) mod rows;
 pub(crate) mod softmax;
 pub(crate) mod spread;
+#[cfg(feature = "python")]
+pub(crate) mod summary;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tile;

@@ -270,6 +270,29 @@ impl<T: Float> Start<T> {
         )
     }
 
+    /// Calls a function with the terms of elements, 0 where they are negligible, vector by vector, and
+    /// the place where each vector begins.
+    #[cfg(feature = "python")]
+    #[inline(always)]
+    pub(crate) fn each_term<S: Simd>(
+        &self,
+        simd: S,
+        elements: &[T],
+        mut function: impl FnMut(usize, T::Vector<S>),
+    ) {
+        for (number, chunk) in elements.chunks(T::LANES).enumerate() {
+            let vector = partial(simd, chunk, -T::INFINITY);
+            function(number * T::LANES, self.terms.or_nothing(vector));
+        }
+    }
+
+    /// The term of the maximum, not rounded as terms are.
+    #[cfg(feature = "python")]
+    #[inline(always)]
+    pub(crate) fn lifted_unit(&self) -> f64 {
+        self.unit.high * T::FORMAT.sum_lift_factor
+    }
+
     /// Whether elements hold the maximum.
     #[inline(always)]
     pub(crate) fn is_max_in<S: Simd>(&self, simd: S, elements: &[T]) -> bool {

@@ -265,7 +265,7 @@ impl<T: Float, F: Fn(usize) -> Option<usize> + Sync> RowKernel<T, 1> for Hits<F>
 
 /// How many classes come before this one.
 #[inline(always)]
-fn rank<S: Simd, T: Float>(simd: S, row: &[T], class: usize) -> usize {
+pub(crate) fn rank<S: Simd, T: Float>(simd: S, row: &[T], class: usize) -> usize {
     let score = row[class];
     if score.to_f64().is_nan() {
         return row[..class].iter().filter(|x| x.to_f64().is_nan()).count();

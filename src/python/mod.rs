@@ -14,6 +14,7 @@ mod interop;
 mod linear;
 mod predict;
 mod softmax;
+mod summary;
 mod targets;
 mod threads;
 
@@ -43,6 +44,8 @@ mod _core {
         log_sigmoid, log_softmax, log_softmax_vjp, logsumexp, sigmoid, softmax, softmax_vjp,
         softplus,
     };
+    #[pymodule_export]
+    use super::summary::{exact_sums, merged_summaries, row_summaries, softmax_given, tempered};
     #[pymodule_export]
     use super::threads::{get_num_threads, set_num_threads, simd_level};
 
