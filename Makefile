@@ -39,7 +39,7 @@ USE_VENV := PYTHON=$(BIN)/python PYO3_PYTHON=$(BIN)/python
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test test-torch bench-torch bench-boosting soak fuzz sanitize bench accuracy docs \
+.PHONY: help demo test test-torch bench-torch bench-boosting bench-dask soak fuzz sanitize bench accuracy docs \
 	rustdoc lock clean build tools lint-tools wheel test-wheel test-crate public-api audit \
 	lint-workflows release-check \
 	check-rust test-rust test-python check-python
@@ -64,6 +64,10 @@ test-torch: build $(TORCH_VENV)/installed ## run the tests of logitkit.torch, an
 bench-torch: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time a step of training in torch
 	@echo "== benches/torch_step.py"
 	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/torch_step.py
+
+bench-dask: build ## time an evaluation on a cluster of processes, and count what they exchange
+	@echo "== benches/dask_evaluate.py"
+	@$(BIN)/python benches/dask_evaluate.py
 
 bench-boosting: build ## time an objective for boosted trees
 	@echo "== benches/boosting.py"

@@ -24,7 +24,7 @@ from logitkit._rows import (
     scores_of,
     weights_of,
 )
-from logitkit._summaries import RowFigures
+from logitkit._summaries import RANK, RowFigures
 
 Array = NDArray[Any]
 
@@ -228,7 +228,7 @@ class Evaluation:
             part = slice(first, first + len(block))
             summaries = _core.row_summaries(block, rows[part], LEFT_OUT, self._from_probs)
             if self._from_probs:
-                wrong = (summaries[:, 7] >= 0.0) & (summaries[:, 1] > 0.0)
+                wrong = (summaries[:, RANK] >= 0.0) & (summaries[:, 1] > 0.0)
                 check_probs(wrong, first, block, scores.shape)
             figures = RowFigures.of(summaries, block.dtype, from_probs=self._from_probs)
             added._add_figures(

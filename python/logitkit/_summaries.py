@@ -20,6 +20,9 @@ Floats = NDArray[np.float64]
 # The numbers of a summary.
 LENGTH = 8
 
+# Where the target's score and its rank stand.
+TARGET, RANK = 6, 7
+
 # The class index of a target that is not among the classes at hand.
 ELSEWHERE = -2
 
@@ -42,10 +45,10 @@ class RowFigures:
     @classmethod
     def of(cls, summaries: Floats, dtype: Any, *, from_probs: bool = False) -> Self:  # noqa: ANN401 - any dtype
         """Give the figures of rows from their summaries."""
-        kept = summaries[:, 7] >= 0.0
+        kept = summaries[:, RANK] >= 0.0
         if not kept.all():
             summaries = summaries[kept]
-        target, ranks = summaries[:, 6], summaries[:, 7]
+        target, ranks = summaries[:, TARGET], summaries[:, RANK]
         with np.errstate(invalid="ignore", divide="ignore"):
             if from_probs:
                 confidence = summaries[:, 0]
@@ -66,9 +69,9 @@ class RowFigures:
 
 def losses_of(summaries: Floats) -> Floats:
     """Give (m - x_y) + log1p(T) of each row, of which nothing cancels."""
-    maximum, target = summaries[:, 0], summaries[:, 6]
-    distance = maximum - target
+    maximum, target = summaries[:, 0], summaries[:, TARGET]
     with np.errstate(invalid="ignore"):
+        distance = maximum - target
         part = distance - maximum
         error = (maximum - (distance - part)) - (target + part)
         error[~np.isfinite(error)] = 0.0
