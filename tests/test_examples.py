@@ -23,7 +23,7 @@ from tests.support import finite_differences
 TOP = Path(__file__).resolve().parents[1]
 DIGITS = TOP / "examples" / "digits.py"
 FIGURES = TOP / "docs" / "figures" / "make_figures.py"
-FIGURE_NAMES = ["softmax.png", "log-loss.png"]
+FIGURE_NAMES = ["softmax.png", "log-loss.png", "reliability.png"]
 
 
 def command(script: Path, *options: object) -> list[str]:
@@ -169,8 +169,8 @@ def test_the_figures_can_be_drawn_again(tmp_path: Path) -> None:
 
 
 def test_every_figure_is_shown_and_small() -> None:
-    page = (TOP / "docs" / "what-it-computes.md").read_text(encoding="utf-8")
+    pages = "".join(page.read_text(encoding="utf-8") for page in (TOP / "docs").glob("*.md"))
     assert sorted(path.name for path in FIGURES.parent.glob("*.png")) == sorted(FIGURE_NAMES)
     for name in FIGURE_NAMES:
-        assert f"](figures/{name})" in page
+        assert f"](figures/{name})" in pages
         assert (FIGURES.parent / name).stat().st_size < 100_000

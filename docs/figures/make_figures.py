@@ -17,8 +17,12 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 import logitkit
+from logitkit._evaluation import EvaluationResult
 
 HERE = Path(__file__).resolve().parent
+
+# A bin of fewer rows says little.
+FEW = 20
 
 # Colours that stay apart for colour-blind readers.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
@@ -79,6 +83,47 @@ def draw_log_loss() -> Figure:
     return figure
 
 
+def reliability(axes: Axes, result: EvaluationResult, title: str) -> None:
+    """Draw the accuracy of each bin against its confidence, and what is missing."""
+    table = result.reliability
+    width = float(table.edges[1])
+    many = table.count >= FEW
+    middles = (table.edges[:-1] + width / 2)[many]
+    accuracy, gap = table.accuracy[many], (table.confidence - table.accuracy)[many]
+    axes.bar(middles, accuracy, 0.94 * width, color=BLUE, label="accuracy")
+    axes.bar(
+        middles, gap, 0.94 * width, accuracy, color=ORANGE, alpha=0.6, label="gap to confidence"
+    )
+    axes.plot([0, 1], [0, 1], "--", color=GREY, label="as sure as right")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", aspect="equal")
+    axes.set_title(f"{title}: calibration error {100 * result.ece:.1f} %")
+
+
+def draw_reliability() -> Figure:
+    """Draw a model that is too sure of itself, and the same one divided by its temperature."""
+    rng = np.random.default_rng(0)
+    true = 2 * rng.standard_normal((10_000, 10))
+    below = logitkit.softmax(true).cumsum(axis=1) < rng.random((10_000, 1))
+    targets = below.sum(axis=1).clip(max=9)
+    temperature = logitkit.fit_temperature(3 * true, targets).temperature
+    figure = Figure(figsize=(9, 4.6), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, divisor, title in [(left, 1.0, "logits"), (right, temperature, "divided")]:
+        evaluation = logitkit.Evaluation()
+        evaluation.update(3 * true / divisor, targets)
+        reliability(axes, evaluation.result(), title)
+    left.set_ylabel("accuracy")
+    left.legend(loc="upper left")
+    return figure
+
+
+FIGURES = {
+    "softmax": draw_softmax,
+    "log-loss": draw_log_loss,
+    "reliability": draw_reliability,
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write every figure."""
     parser = argparse.ArgumentParser(description="Draw the figures of the documentation.")
@@ -96,7 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         }
     )
     with style:
-        for name, draw in {"softmax": draw_softmax, "log-loss": draw_log_loss}.items():
+        for name, draw in FIGURES.items():
             # Without the version of matplotlib, equal pictures are equal files.
             draw().savefig(folder / f"{name}.png", metadata={"Software": None})
             print(folder / f"{name}.png")
