@@ -7,11 +7,13 @@ after row) and as LightGBM does (float64, class after class). The figure is the 
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+import bars
 import logitkit
 from logitkit.boosting import lightgbm_objective, xgboost_objective
 
@@ -43,7 +45,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--classes", type=int, default=5)
+    parser.add_argument("--figure", type=Path, help="also draw the times, into this file")
     options = parser.parse_args()
+    rows = []
     random = np.random.default_rng(0)
     scores = random.normal(size=(options.rows, options.classes))
     labels = random.integers(options.classes, size=options.rows).astype(np.float32)
@@ -58,6 +62,9 @@ def main() -> None:
             f"{name:<9} logitkit {ours * 1e3:7.1f} ms   NumPy {theirs * 1e3:7.1f} ms"
             f"   {theirs / ours:5.1f} times"
         )
+        rows.append((f"{name}: {passed.dtype}", ours, theirs))
+    if options.figure:
+        bars.draw(options.figure, "NumPy", rows)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ fastest of the steps: what else the machine does only adds to it.
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
+import bars
 import logitkit
 import logitkit.torch
 
@@ -35,15 +37,17 @@ def main() -> None:
     """Print a line for each shape."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=logitkit.get_num_threads())
-    threads = parser.parse_args().threads
+    parser.add_argument("--figure", type=Path, help="also draw the times, into this file")
+    options = parser.parse_args()
+    threads, rows = options.threads, []
     logitkit.set_num_threads(threads)
     torch.set_num_threads(threads)
     print(f"torch {torch.__version__}, {threads} threads, {logitkit.simd_level()}")
     losses = [logitkit.torch.cross_entropy, torch.nn.functional.cross_entropy]
-    for rows, classes in SHAPES:
+    for batch, classes in SHAPES:
         generator = torch.Generator().manual_seed(0)
-        logits = torch.randn(rows, classes, generator=generator, requires_grad=True)
-        target = torch.randint(classes, (rows,), generator=generator)
+        logits = torch.randn(batch, classes, generator=generator, requires_grad=True)
+        target = torch.randint(classes, (batch,), generator=generator)
         times: list[list[float]] = [[], []]
         end = time.perf_counter() + SECONDS
         while time.perf_counter() < end:
@@ -51,9 +55,12 @@ def main() -> None:
                 taken.extend(step(loss, logits, target) for _ in range(TURN))
         ours, theirs = (min(taken) for taken in times)
         print(
-            f"{rows:>6} x {classes:<6} logitkit {ours * 1e3:9.3f} ms   torch {theirs * 1e3:9.3f} ms"
+            f"{batch:>6} x {classes:<6} logitkit {ours * 1e3:9.3f} ms  torch {theirs * 1e3:9.3f} ms"
             f"   {theirs / ours:5.1f} times"
         )
+        rows.append((f"{batch} x {classes}", ours, theirs))
+    if options.figure:
+        bars.draw(options.figure, "torch", rows[:3])
 
 
 if __name__ == "__main__":
