@@ -1,6 +1,6 @@
 //! Properties of the public API over drawn logits: what must hold whatever the numbers.
 
-use logitkit::{CrossEntropy, Reduction, log_softmax, softmax};
+use logitkit::{BinaryCrossEntropyWithLogits, CrossEntropy, Reduction, log_softmax, softmax};
 use ndarray::{Array2, ArrayView2, Axis};
 use proptest::prelude::*;
 
@@ -77,6 +77,53 @@ proptest! {
         let slope = (loss_at(1e-4) - loss_at(-1e-4)) / 2e-4;
         let entry = gradient[[place / CLASSES, place % CLASSES]];
         prop_assert!((slope - entry).abs() < 1e-6, "{slope} {entry}");
+    }
+
+    #[test]
+    fn the_hessian_is_the_slope_of_the_gradient(
+        elements in logits(),
+        place in 0..3 * CLASSES,
+        targets in prop::array::uniform3(0_i64..CLASSES as i64),
+        z_loss in prop::option::of(0.01..0.1),
+    ) {
+        let targets = ndarray::Array1::from(targets.to_vec());
+        let options = CrossEntropy::new().z_loss(z_loss.unwrap_or(0.0)).label_smoothing(0.1);
+        let at = [place / CLASSES, place % CLASSES];
+        let entry_at = |step: f64| {
+            let mut moved = elements.clone();
+            moved[place] += step;
+            let found = options.loss_and_grad(matrix(&moved).view(), targets.view(), Axis(1));
+            found.expect("valid").1[at]
+        };
+        let x = matrix(&elements);
+        let (loss, gradient, hessian) = options
+            .loss_and_grad_hess(x.view(), targets.view(), Axis(1))
+            .expect("valid");
+        let both = options.loss_and_grad(x.view(), targets.view(), Axis(1)).expect("valid");
+        prop_assert_eq!((loss, gradient), both);
+        let slope = (entry_at(1e-4) - entry_at(-1e-4)) / 2e-4;
+        prop_assert!((slope - hessian[at]).abs() < 1e-6, "{slope} {}", hessian[at]);
+    }
+
+    #[test]
+    fn the_hessian_of_a_binary_loss_is_the_slope_of_its_gradient(
+        elements in logits(),
+        place in 0..3 * CLASSES,
+        share in 0.0..1.0,
+    ) {
+        let targets = Array2::from_elem((3, CLASSES), share);
+        let options = BinaryCrossEntropyWithLogits::new().reduction(Reduction::Sum);
+        let at = [place / CLASSES, place % CLASSES];
+        let entry_at = |step: f64| {
+            let mut moved = elements.clone();
+            moved[place] += step;
+            let found = options.loss_and_grad(matrix(&moved).view(), targets.view());
+            found.expect("valid").1[at]
+        };
+        let x = matrix(&elements);
+        let (_, _, hessian) = options.loss_and_grad_hess(x.view(), targets.view()).expect("valid");
+        let slope = (entry_at(1e-4) - entry_at(-1e-4)) / 2e-4;
+        prop_assert!((slope - hessian[at]).abs() < 1e-6, "{slope} {}", hessian[at]);
     }
 }
 
