@@ -203,34 +203,11 @@ $(VENV)/installed: requirements/dev.txt | tools
 		-r requirements/dev.txt
 	@touch $@
 
-# 6 GB on Linux, for there the package index has torch with CUDA only.
-$(BENCH_VENV)/installed: requirements/bench.txt | tools
-	@echo "== installing requirements/bench.txt into $(BENCH_VENV)"
-	@"$$(scripts/find-python)" -m venv $(BENCH_VENV)
-	@$(BENCH_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/bench.txt
-	@touch $@
-
-# As large, for the same reason.
-$(TORCH_VENV)/installed: requirements/torch.txt | tools
-	@echo "== installing requirements/torch.txt into $(TORCH_VENV)"
-	@"$$(scripts/find-python)" -m venv $(TORCH_VENV)
-	@$(TORCH_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
-		-r requirements/torch.txt
-	@touch $@
-
-$(DOCS_VENV)/installed: requirements/docs.txt | tools
-	@echo "== installing requirements/docs.txt into $(DOCS_VENV)"
-	@"$$(scripts/find-python)" -m venv $(DOCS_VENV)
-	@$(DOCS_VENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
-		-r requirements/docs.txt
-	@touch $@
-
-$(RELEASE_VENV)/installed: requirements/release.txt | tools
-	@echo "== installing requirements/release.txt into $(RELEASE_VENV)"
-	@"$$(scripts/find-python)" -m venv $(RELEASE_VENV)
-	@$(RELEASE_BIN)/pip install --quiet --disable-pip-version-check --require-hashes \
-		-r requirements/release.txt
+# Those with torch have 6 GB on Linux, for there the package index has it with CUDA only.
+.venv-%/installed: requirements/%.txt | tools
+	@echo "== installing $< into $(@D)"
+	@"$$(scripts/find-python)" -m venv $(@D)
+	@$(@D)/bin/pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $<
 	@touch $@
 
 build: $(VENV)/installed
