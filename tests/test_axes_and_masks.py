@@ -291,6 +291,7 @@ def test_refusals(name: str) -> None:
         (np.ones((3, 4), int), ("where", "int64", "bool", "astype")),
         (np.ones((3, 4), float), ("where", "float64", "bool")),
         ("yes", ("where", "bool")),
+        (np.array([True, False, None, True]), ("where", "object", "None False", "NaN", "astype")),
     ):
         with pytest.raises(TypeError) as raised:
             function(x, where=mask)
@@ -301,11 +302,40 @@ def test_refusals(name: str) -> None:
         function(x, where=np.ones((2, 3, 4), bool))
     with pytest.raises(ValueError, match="axis 1 twice"):
         function(x, (1, -1))
-    with pytest.raises(np.exceptions.AxisError):
-        function(x, (0, 2))
+    for axes in ((0, 2), (10**40,), (-(10**40),), (0, 2**63), (2**64 + 1,)):
+        with pytest.raises(np.exceptions.AxisError, match="dimension 2"):
+            function(x, axes)
     for axis in ([0, 1], (0, True), (0.0,), "0", ((0,), 1)):
         with pytest.raises(TypeError, match="axis"):
             function(x, axis)
+
+
+@pytest.mark.parametrize("name", [*LEFT_OUT, "logsumexp"])
+@pytest.mark.parametrize(
+    "shape, axis, remedy",
+    [
+        ((4, 3), -1, "where[:, None]"),
+        ((4, 3, 2), 1, "where[:, None, :]"),
+        ((4, 3, 2), (0, 2), "where[None, :, None]"),
+        ((4, 3, 2), (2, -2), "where[:, None, None]"),
+    ],
+)
+def test_a_bool_for_each_row_is_told_from_other_shapes(
+    name: str, shape: tuple[int, ...], axis: int | tuple[int, ...], remedy: str
+) -> None:
+    """What the message says to write works, and is right: whole rows count or do not."""
+    function, x = getattr(logitkit, name), random_logits(rng_of(shape), shape, np.float64)
+    where = np.arange(math.prod(shape_after(x, axis, keepdims=False))) % 2 == 0
+    where = where.reshape(shape_after(x, axis, keepdims=False))
+    with pytest.raises(ValueError, match="does not broadcast") as raised:
+        function(x, axis, where=where)
+    assert str(raised.value).endswith(f" write {remedy}")
+    repeated = eval(remedy, {"where": where})  # noqa: S307
+    want = expected(name, x, axis, repeated)
+    check(np.asarray(function(x, axis, where=repeated)), want, x.dtype)
+    with pytest.raises(ValueError, match="does not broadcast") as raised:
+        function(x, axis, where=np.ones((7, 7), bool))
+    assert "write" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)

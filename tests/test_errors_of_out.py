@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import logitkit
 from tests.layouts import LAYOUTS
 from tests.operations import OPERATIONS, Operation, assert_same
 from tests.refusals import CLASS_LOSSES, PLAIN, arguments, first_of, refused, shape_pattern
@@ -50,6 +51,18 @@ def test_read_only(function: str) -> None:
     out = np.zeros((3, 5))
     out.setflags(write=False)
     refused(function, ValueError, r"\bout\b", "read-only|writ", out=out)
+
+
+@each_function
+def test_masked_elements(function: str) -> None:
+    """Results would be hidden; a mask that masks nothing is none."""
+    out = np.ma.masked_array(np.full((3, 5), 7.0), mask=False)
+    out[1, 2] = np.ma.masked
+    refused(function, TypeError, r"\bout is a masked array with 1 ", r"\bout\.data\b", out=out)
+    assert (out.data == 7).all()
+    out.mask = False
+    getattr(logitkit, function)(**arguments(function) | {"out": out})
+    assert not (out.data == 7).any()
 
 
 @each_function

@@ -163,8 +163,9 @@ pub(super) fn conversion<'py>(
         object,
         name,
         &format!(
-            "for instance with {name}.filled(0), or with {name}.filled(-np.inf) to leave classes \
-             out (what where=~x.mask does in functions that have where=)"
+            "whose values mean nothing; fill them first, for instance with {name}.filled(0), or \
+             with {name}.filled(-np.inf) to leave classes out (what where=~x.mask does in functions \
+             that have where=)"
         ),
     )?;
     interop::asarray(object, name).map(Some)
@@ -183,7 +184,9 @@ pub(super) fn given_mask<'py>(
     object: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Option<Bound<'py, PyAny>>> {
     let mask = |object: &Bound<'py, PyAny>| {
-        check_mask(object, "where", "for instance with where.filled(False)")?;
+        let how =
+            "whose values mean nothing; fill them first, for instance with where.filled(False)";
+        check_mask(object, "where", how)?;
         interop::asarray(object, "where")
     };
     object.map(mask).transpose()
@@ -206,11 +209,12 @@ pub(super) fn numeric<'py>(
     )))
 }
 
-/// A TypeError for a masked array that masks something: what should its elements count as?
+/// A TypeError for a masked array that masks something: what it says of the elements ends in what to
+/// do.
 fn check_mask(object: &Bound<'_, PyAny>, name: &str, how: &str) -> PyResult<()> {
     static MASKED_ARRAY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     let py = object.py();
-    if !object.is_instance_of::<PyUntypedArray>() {
+    if is_exact(object) || !object.is_instance_of::<PyUntypedArray>() {
         return Ok(());
     }
     let masked_array = MASKED_ARRAY.import(py, "numpy.ma", "MaskedArray")?;
@@ -224,8 +228,7 @@ fn check_mask(object: &Bound<'_, PyAny>, name: &str, how: &str) -> PyResult<()> 
         return Ok(());
     }
     Err(PyTypeError::new_err(format!(
-        "{name} is a masked array with {masked} masked elements, whose values mean nothing; fill \
-         them first, {how}"
+        "{name} is a masked array with {masked} masked elements, {how}"
     )))
 }
 
@@ -364,9 +367,15 @@ pub(super) fn mask(array: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyArrayDyn<u8>
     let array = array.cast_into::<PyUntypedArray>()?;
     let dtype = array.dtype();
     if dtype.kind() != b'b' {
+        let remedy = if dtype.kind() == b'O' {
+            "decide what None, NaN and strings in it mean (astype(bool) makes None False, but NaN and \
+             every string except the empty one True), replace them, and then write \
+             where.astype(bool)"
+        } else {
+            "write where.astype(bool), or a comparison such as where != 0"
+        };
         return Err(PyTypeError::new_err(format!(
-            "where has dtype {dtype}, expected bool: True for the elements that count; write \
-             where.astype(bool), or a comparison such as where != 0"
+            "where has dtype {dtype}, expected bool: True for the elements that count; {remedy}"
         )));
     }
     // Where another program wrote it a bool's byte need not be 0 or 1.
@@ -459,7 +468,8 @@ impl<'py, T: Scalar> Output<'py, T> {
         out: Option<&Bound<'py, PyAny>>,
         like: &Bound<'py, PyArrayDyn<T>>,
     ) -> PyResult<Self> {
-        Self::named("out", out, like)
+        let [output] = Self::several([out], like)?;
+        Ok(output)
     }
 
     /// Places for so many results of the shape of `like`, which do not overlap.
@@ -468,10 +478,17 @@ impl<'py, T: Scalar> Output<'py, T> {
         like: &Bound<'py, PyArrayDyn<T>>,
     ) -> PyResult<[Self; N]> {
         const NAMES: [&str; 2] = ["out[0]", "out[1]"];
+        let name = |index| if N == 1 { "out" } else { NAMES[index] };
+        // A subclass's own code may run here, and change arrays that were looked at before.
+        for (index, out) in out.into_iter().enumerate() {
+            let Some(out) = out else { continue };
+            let name = name(index);
+            let how = format!("under which results would be hidden; give {name}.data instead");
+            check_mask(out, name, &how)?;
+        }
         let mut outputs = out.map(|_| None);
         for (index, output) in outputs.iter_mut().enumerate() {
-            let name = if N == 1 { "out" } else { NAMES[index] };
-            *output = Some(Self::named(name, out[index], like)?);
+            *output = Some(Self::named(name(index), out[index], like)?);
         }
         let given: Vec<_> = out.into_iter().flatten().collect();
         if let [first, second] = given[..]

@@ -1,6 +1,7 @@
 //! Bindings of functions from logits to an array of their shape, and of log-sum-exp.
 
 use numpy::PyUntypedArrayMethods;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::arguments::{AxesArgument, AxisArgument};
@@ -8,7 +9,7 @@ use super::array::{self, Companion, Output, Scores, with_dtype};
 use super::hold::Hold;
 use super::threads::run;
 use crate::elementwise::map_elements;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::float::Float;
 use crate::kernel::RowKernel;
 use crate::kernel::elementwise::{LogSigmoid, Sigmoid, Softplus, VectorFunction};
@@ -64,7 +65,7 @@ pub(super) fn logsumexp<'py>(
         let view = hold.elements_of(&x)?;
         let axes = axis.of(py, view.dimensions())?;
         let mask = mask.as_ref().map(|mask| hold.view(mask)).transpose()?;
-        let mask = mask.as_ref().map(|mask| left_out(mask, view.shape(), 0.0)).transpose()?;
+        let mask = mask.as_ref().map(|mask| left_out(mask, &view, &axes, 0.0)).transpose()?;
         let values = run(py, view.len(), || match (axes.as_slice(), &mask) {
             (&[axis], None) => logsumexp_rows(&view, axis),
             (axes, mask) => logsumexp_over(&view, axes, mask.as_ref()),
@@ -134,14 +135,26 @@ pub(super) fn softplus<'py>(x: &Object<'py>, out: Option<&Object<'py>>) -> PyRes
 /// The elements that a mask leaves out: they read as if they were absent.
 fn left_out<'a, T: Float>(
     mask: &View<'a, u8>,
-    shape: &[usize],
+    x: &View<'_, T>,
+    axes: &[usize],
     written_as: f64,
-) -> Result<Where<'a, T>> {
-    let kept = mask.broadcast(shape).ok_or_else(|| Error::Broadcast {
-        name: "where",
-        given: mask.shape().to_vec(),
-        expected: shape.to_vec(),
-        like: "x",
+) -> PyResult<Where<'a, T>> {
+    let kept = mask.broadcast(x.shape()).ok_or_else(|| {
+        let error = Error::Broadcast {
+            name: "where",
+            given: mask.shape().to_vec(),
+            expected: x.shape().to_vec(),
+            like: "x",
+        };
+        if mask.shape() != x.shape_without_axes(axes) {
+            return error.into();
+        }
+        let index = |axis| if axes.contains(&axis) { "None" } else { ":" };
+        let indices: Vec<_> = (0..x.dimensions()).map(index).collect();
+        PyValueError::new_err(format!(
+            "{error}; if it holds a bool for each row, write where[{}]",
+            indices.join(", ")
+        ))
     })?;
     Ok(Where {
         kept,
@@ -170,7 +183,7 @@ fn rows<'py>(
         let (view, target) = (hold.elements_of(&x)?, hold.elements_mut(&output)?);
         let axes = axis.of(py, view.dimensions())?;
         let mask = mask.as_ref().map(|mask| hold.view(mask)).transpose()?;
-        let mask = mask.as_ref().map(|mask| left_out(mask, view.shape(), written_as)).transpose()?;
+        let mask = mask.as_ref().map(|mask| left_out(mask, &view, &axes, written_as)).transpose()?;
         run(py, view.len(), || match (axes.as_slice(), &mask) {
             (&[axis], None) => map_classes(&view, axis, &target, kernel),
             (axes, mask) => map_over(&view, axes, mask.as_ref(), &target, kernel),
