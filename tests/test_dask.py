@@ -268,6 +268,28 @@ def test_a_wrong_index_is_named_by_its_place_in_the_whole(chunks: tuple[int, int
         function(x, targets, ignore_index=3).compute()
 
 
+@pytest.mark.parametrize("chunks", [(2, 3), (2, 2)], ids=["whole", "cut"])
+def test_what_is_no_probability_is_refused(chunks: tuple[int, int]) -> None:
+    probs = np.full((4, 3), 0.25)
+    probs[2, 2], probs[3, 0] = 1.5, np.nan
+    lazy = [
+        lkd.evaluate(
+            da.from_array(probs, chunks=chunks),
+            [0, 0, 0, ignored],
+            from_probs=True,
+            ignore_index=-1,
+        )
+        for ignored in (-1, 0)
+    ]
+    for one in lazy:
+        with pytest.raises(ValueError, match=r"not in|expected a value in"):
+            one.compute()
+    left_out = lkd.evaluate(
+        da.from_array(probs, chunks=chunks), [0, 0, -1, -1], from_probs=True, ignore_index=-1
+    )
+    assert left_out.compute().count == 2
+
+
 X = da.zeros((4, 3), chunks=2)
 Y = da.zeros(4, dtype=int, chunks=2)
 BAD: list[tuple[type[Exception], str, Callable[[], Any]]] = [

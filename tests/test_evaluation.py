@@ -174,6 +174,14 @@ def test_confident_rows_keep_their_scores(lead: float, dtype: Any) -> None:  # n
     assert evaluation.result().cross_entropy == pytest.approx(loss, rel=tolerance, abs=0)
 
 
+def test_sums_that_overflow_are_infinite() -> None:
+    evaluation = logitkit.Evaluation()
+    evaluation.update([[0.0, 9.0]] * 2, [0, 0], sample_weight=[1e308, 1e308])
+    result = evaluation.result()
+    assert result.weight == math.inf
+    assert result.count == 2
+
+
 def test_memory_is_for_the_classes() -> None:
     evaluation, sizes = logitkit.Evaluation(), []
     for rows in (1_000, 30_000):

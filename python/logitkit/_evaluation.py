@@ -250,9 +250,9 @@ class Evaluation:
         rows = rows[figures.kept]
         weights = np.ones(len(rows)) if weights is None else weights[figures.kept]
         self._count += len(rows)
-        for index, values in enumerate(
-            [weights, weights * figures.losses, weights * figures.brier]
-        ):
+        with np.errstate(over="ignore"):
+            sums = [weights, weights * figures.losses, weights * figures.brier]
+        for index, values in enumerate(sums):
             self._figures.add(values, index)
         for index, k in enumerate(self._k):
             self._figures.add(weights[figures.ranks < k], 3 + index)

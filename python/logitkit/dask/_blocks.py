@@ -275,6 +275,10 @@ def evaluated_given(
         weights = weights_of(weights, weights.shape)
         rows = np.where(weights == 0.0, LEFT_OUT, rows)
     numbers[:, RANK] = np.where(rows == LEFT_OUT, -1.0, ranks.reshape(-1))
+    if options["from_probs"] and ((numbers[:, RANK] >= 0.0) & (numbers[:, 1] > 0.0)).any():
+        raise ValueError(
+            "probs hold a value that is not in [0, 1]; if these are logits, leave from_probs out"
+        )
     evaluation = Evaluation(**options, ignore_index=LEFT_OUT)
     figures = RowFigures.of(numbers, dtype, from_probs=options["from_probs"])
     evaluation._add_figures(figures, classes, rows, weights)  # noqa: SLF001 - of this package
