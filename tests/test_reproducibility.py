@@ -91,6 +91,28 @@ def test_every_instruction_set_gives_the_same_bits(level: str) -> None:
     assert not differing, f"{len(differing)} of {len(best['digests'])}: {differing[:20]}"
 
 
+EVALUATION = """import json, numpy as np
+rng, figures = np.random.default_rng(0), []
+for rows, classes in [(50, 3), (40, 17), (9, 1000), (3, 5000)]:
+    for kind in (np.float16, np.float32, np.float64):
+        x = (4 * rng.normal(size=(rows, classes))).astype(kind)
+        y = np.where(rng.random(rows) < 0.5, x.argmax(axis=1), rng.integers(classes, size=rows))
+        evaluation = logitkit.Evaluation()
+        evaluation.update(x, y)
+        figures.append(evaluation.result().as_dict())
+figures.append(logitkit.fit_temperature([[4, 0], [0, 3.5], [2, 1], [3, 0]], [0, 1, 0, 1]).__dict__)
+print(json.dumps(figures))"""
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_instruction_set_evaluates_to_the_same_bits(level: str) -> None:
+    if level not in available():
+        pytest.skip(f"this machine lacks {level}")
+    found, best = call(level, EVALUATION), call(None, EVALUATION)
+    assert best.returncode == 0, best.stderr
+    assert found.stdout == best.stdout
+
+
 def test_digests_tell_results_apart() -> None:
     found = printed(None)["digests"]
     assert len(found) == len(OPERATIONS) * len(SMALL)
