@@ -269,6 +269,44 @@ def test_a_wrong_index_is_named_by_its_place_in_the_whole(chunks: tuple[int, int
 
 
 @pytest.mark.parametrize("chunks", [(2, 3), (2, 2)], ids=["whole", "cut"])
+def test_a_wrong_weight_is_named_by_its_place_in_the_whole(chunks: tuple[int, int]) -> None:
+    weights = da.from_array([1.0, 1.0, 1.0, 1.0, -2.0], chunks=2)
+    lazy = lkd.evaluate(da.zeros((5, 3), chunks=chunks), [0] * 5, sample_weight=weights)
+    with pytest.raises(ValueError, match=r"sample_weight\[4\] is -2.0"):
+        lazy.compute()
+
+
+@pytest.mark.parametrize("special", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("soft", [False, True], ids=["index", "soft"])
+def test_special_rows_where_no_class_counts(special: float, soft: bool) -> None:
+    """A z-loss counts such a row all the same."""
+    x = np.array([[special, 1.0, 0.4], [special] * 3, [1.0, 2.0, 3.0]])
+    targets = np.full((3, 3), 0.5) if soft else np.array([1, 1, 0])
+    weight = [0.0, 0.0, 0.0] if soft else [0.45, 0.0, 0.0]
+    want = logitkit.cross_entropy(x, targets, weight=weight, z_loss=0.1, reduction="none")
+    got = lkd.cross_entropy(
+        da.from_array(x, chunks=1), targets, weight=weight, z_loss=0.1, reduction="none"
+    )
+    close(got.compute(), want)
+
+
+def test_whole_numbers_are_float64_in_cut_rows() -> None:
+    x = rng_of("whole").integers(-3, 4, (40, 6)).astype(np.int16)
+    y = random_indices(rng_of("y"), x.shape, -1)
+    whole, cut_ = (lkd.evaluate(da.from_array(x, chunks=c), y).compute() for c in ((9, 6), (9, 2)))
+    assert whole.ece == pytest.approx(cut_.ece, rel=1e-14)
+
+
+def test_perplexity_of_soft_targets_is_not_rounded_to_float32() -> None:
+    x = 20 * rng_of("soft").standard_normal((20, 5)).astype(np.float32)
+    targets = logitkit.softmax(x).tolist()
+    for chunks in ((3, 5), (3, 2)):
+        got = lkd.perplexity(da.from_array(x, chunks=chunks), targets).compute()
+        want = logitkit.perplexity(x, np.array(targets))
+        assert float(got) == pytest.approx(float(want), rel=1e-6)
+
+
+@pytest.mark.parametrize("chunks", [(2, 3), (2, 2)], ids=["whole", "cut"])
 def test_what_is_no_probability_is_refused(chunks: tuple[int, int]) -> None:
     probs = np.full((4, 3), 0.25)
     probs[2, 2], probs[3, 0] = 1.5, np.nan
@@ -308,6 +346,12 @@ BAD: list[tuple[type[Exception], str, Callable[[], Any]]] = [
     (TypeError, "weight is a Dask array", lambda: lkd.cross_entropy(X, Y, weight=da.ones(3))),
     (ValueError, "sample_weight has shape", lambda: lkd.cross_entropy(X, Y, sample_weight=[1.0])),
     (ValueError, "ignore_index", lambda: lkd.cross_entropy(X, X, ignore_index=0)),
+    (TypeError, "masked", lambda: lkd.accuracy(X, np.ma.masked_equal([0, 1, 0, 0], 1))),
+    (
+        TypeError,
+        "sample_weight has dtype",
+        lambda: lkd.cross_entropy(X, Y, sample_weight=["a"] * 4),
+    ),
     (ValueError, "k is 4", lambda: lkd.accuracy(X, Y, k=4)),
     (ValueError, r"shape \[3\]", lambda: lkd.accuracy(X, np.zeros(3, int))),
     (ValueError, "float64", lambda: lkd.evaluate(X, np.zeros(4))),

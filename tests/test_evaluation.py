@@ -352,6 +352,24 @@ def test_the_temperature_is_the_one_that_was_there() -> None:
     assert fit.iterations < 30
 
 
+@pytest.mark.parametrize("scale", [1e-150, 1e-60, 1e-3, 1e6, 1e30, 1e100])
+def test_logits_of_any_size(scale: float) -> None:
+    x = rng_of("size").standard_normal((500, 5)) * 2
+    y = np.where(rng_of("y").random(500) < 0.7, x.argmax(axis=1), 0)
+    plain, scaled = logitkit.fit_temperature(x, y), logitkit.fit_temperature(x * scale, y)
+    assert scaled.temperature == pytest.approx(plain.temperature * scale, rel=1e-9)
+    assert scaled.loss_after == pytest.approx(plain.loss_after, rel=1e-12)
+    assert scaled.iterations < 100
+    assert plain.iterations < 12
+
+
+def test_nearly_separable_logits() -> None:
+    """Of margins of 1 that are wrong in one row of n, T = 1 / log(n - 1)."""
+    fit = logitkit.fit_temperature([[1.0, 0.0]] * 10_000 + [[0.0, 1.0]], [0] * 10_001)
+    assert fit.temperature == pytest.approx(1.0 / math.log(10_000), rel=1e-9)
+    assert fit.iterations < 25
+
+
 def test_two_classes_have_a_temperature_in_closed_form() -> None:
     """Of logits ±z that are right in a share q of the rows, T = 2z / log(q / (1 - q))."""
     x = np.array([[4.0, -4.0]] * 10 + [[9.0, -np.inf]])
@@ -365,7 +383,8 @@ def test_two_classes_have_a_temperature_in_closed_form() -> None:
     [
         ([[1.0, 0.0], [0.0, 1.0]], [0, 1], "separable"),
         ([[1.0, 0.0], [0.0, 1.0]], [1, 0], "anti-correlated"),
-        ([[1.0, 1.0]], [0], "separable"),
+        ([[1.0, 1.0]], [0], "equal"),
+        (np.zeros((4, 3)), [0, 1, 2, 0], "equal"),
         ([[1.0, -np.inf]], [1], "not finite"),
         ([[1.0, np.nan]], [1], "not finite"),
         (np.zeros((0, 2)), [], "no rows"),

@@ -255,7 +255,7 @@ class Evaluation:
         for index, values in enumerate(sums):
             self._figures.add(values, index)
         for index, k in enumerate(self._k):
-            self._figures.add(weights[figures.ranks < k], 3 + index)
+            self._figures.add(weights[figures.ranks < min(k, len(self._classes))], 3 + index)
         right = figures.ranks == 0.0
         bins = np.clip(np.searchsorted(self._edges(), figures.confidence) - 1, 0, self._bins - 1)
         self._bin_counts += np.bincount(bins, minlength=self._bins)

@@ -41,7 +41,8 @@ def floats(block: Array) -> Array:
     return block.astype(np.float64) if block.dtype.kind in _WHOLE else block
 
 
-def _array(given: ArrayLike, name: str) -> Array:
+def as_array(given: ArrayLike, name: str) -> Array:
+    """Give an argument as an array, unless elements of it are masked."""
     if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
         raise TypeError(f"{name} is a masked array with masked elements; leave such rows out")
     return np.asarray(given)
@@ -49,7 +50,7 @@ def _array(given: ArrayLike, name: str) -> Array:
 
 def scores_of(given: ArrayLike, name: str) -> Array:
     """Give scores as an array, of an accepted dtype and with classes."""
-    scores = _array(given, name)
+    scores = as_array(given, name)
     check_scores(scores.shape, scores.dtype, name)
     return scores
 
@@ -81,16 +82,13 @@ def indices_of(
 
     They may be a part of an array, from `start` on: an error names the place in the whole.
     """
-    targets = _array(given, "targets")
+    targets = as_array(given, "targets")
     check_targets(targets.shape, targets.dtype, shape)
     ignored = np.zeros(shape, bool) if ignore_index is None else targets == ignore_index
     wrong = ((targets < 0) | (targets >= classes)) & ~ignored
     if wrong.any():
-        place = place_of(int(wrong.argmax()), shape)
-        value = targets[tuple(place)]
-        place = [
-            index + first for index, first in zip(place, start or (0,) * len(place), strict=True)
-        ]
+        value = targets[np.unravel_index(int(wrong.argmax()), shape)]
+        place = place_of(int(wrong.argmax()), shape, start)
         raise IndexError(
             f"targets{place or ''} is {value}, which is not a class "
             f"index: there are {classes} classes, so indices go from 0 to {classes} exclusive and "
@@ -111,16 +109,25 @@ def check_targets(given: tuple[int, ...], dtype: np.dtype[Any], shape: tuple[int
         )
 
 
-def place_of(row: int, shape: tuple[int, ...]) -> list[int]:
-    """Give the index of a row, in an array of this shape."""
-    return [int(index) for index in np.unravel_index(row, shape)]
+def place_of(row: int, shape: tuple[int, ...], start: Sequence[int] = ()) -> list[int]:
+    """Give the index of a row in an array of this shape, which may be a part from `start` on."""
+    place = np.unravel_index(row, shape)
+    firsts = start or (0,) * len(place)
+    return [int(index) + first for index, first in zip(place, firsts, strict=True)]
 
 
-def weights_of(given: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Give sample weights, one for each row."""
-    weights = _array(given, "sample_weight")
-    if weights.dtype.kind not in "fiub":
-        raise TypeError(f"sample_weight has dtype {weights.dtype}, expected numbers")
+def check_weights(dtype: np.dtype[Any]) -> None:
+    """Raise an error unless sample weights may have this dtype."""
+    if dtype.kind not in "fiub":
+        raise TypeError(f"sample_weight has dtype {dtype}, expected numbers")
+
+
+def weights_of(
+    given: ArrayLike, shape: tuple[int, ...], start: Sequence[int] = ()
+) -> NDArray[np.float64]:
+    """Give sample weights, one for each row; `start` as for `indices_of`."""
+    weights = as_array(given, "sample_weight")
+    check_weights(weights.dtype)
     if weights.shape != shape:
         raise ValueError(
             f"sample_weight has shape {list(weights.shape)}, expected {list(shape)}, that of the "
@@ -129,9 +136,10 @@ def weights_of(given: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     weights = weights.astype(np.float64).reshape(-1)
     wrong = ~((weights >= 0) & np.isfinite(weights))
     if wrong.any():
+        place = place_of(int(wrong.argmax()), shape, start)
         raise ValueError(
-            f"sample_weight{place_of(int(wrong.argmax()), shape) or ''} is {weights[wrong][0]}, "
-            f"expected a finite weight of at least 0"
+            f"sample_weight{place or ''} is {weights[wrong][0]}, expected a finite weight of at "
+            f"least 0"
         )
     return weights
 

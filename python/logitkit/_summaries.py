@@ -70,7 +70,7 @@ class RowFigures:
 def losses_of(summaries: Floats) -> Floats:
     """Give (m - x_y) + log1p(T) of each row, of which nothing cancels."""
     maximum, target = summaries[:, 0], summaries[:, TARGET]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         distance = maximum - target
         part = distance - maximum
         error = (maximum - (distance - part)) - (target + part)
@@ -82,7 +82,7 @@ def losses_of(summaries: Floats) -> Floats:
 def log_sum_exps(summaries: Floats) -> Floats:
     """Give m + log1p(T) of each row, or m where that is not finite."""
     maximum, log = summaries[:, 0], summaries[:, 3]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         high = maximum + log
         part = high - maximum
         error = (maximum - (high - part)) + (log - part)

@@ -128,6 +128,10 @@ def fit_temperature(
             "the loss is not finite: logits hold a NaN or +inf, or -inf at a target; leave such "
             "rows out with ignore_index"
         )
+    if before[1] == before[2] == 0.0:
+        raise ValueError(
+            "the logits of each row are equal, so that the loss is the same at any temperature"
+        )
     if before[3] == 0.0:
         raise ValueError(
             "every target is the largest logit of its row (the logits are separable): the lower "
@@ -152,16 +156,23 @@ def _minimum(
     derivatives: Callable[[float], NDArray[np.float64]], now: NDArray[np.float64]
 ) -> tuple[float, float, int]:
     """Give where the loss is least, what it is there, and how many passes that took."""
-    low, high, beta = 0.0, math.inf, 1.0
-    passes = 0
-    while passes < _PASSES:
+    low, high, beta, factor = 0.0, math.inf, 1.0, 4.0
+    for passes in range(_PASSES):
         low, high = (beta, high) if now[1] < 0.0 else (low, beta)
-        following = beta - now[1] / now[2] if now[2] > 0.0 else math.nan
+        following = beta - now[1] / now[2] if 0.0 < now[2] < math.inf else math.nan
+        settled = high <= low * (1.0 + _PRECISION)
+        if settled or abs(following - beta) <= _PRECISION * beta:
+            return float(beta), float(now[0]), passes
         if not low < following < high:
-            following = 2.0 * beta if high == math.inf else (low + high) / 2.0
-        beta, moved = following, abs(following - beta)
+            # Logits may be of any size: the steps to where they matter grow.
+            if 0.0 < low < high < math.inf:
+                following = math.sqrt(low) * math.sqrt(high)
+            else:
+                following = beta * factor if high == math.inf else beta / factor
+                factor *= factor
+        beta = following
         now = derivatives(beta)
-        passes += 1
-        if moved <= _PRECISION * beta:
-            break
-    return float(beta), float(now[0]), passes
+    raise ValueError(
+        f"no temperature was found in {_PASSES} passes: the logits are too large, too small or too "
+        f"close to separable for float64"
+    )

@@ -342,9 +342,7 @@ def cross_entropy(
         z_loss=z_loss,
         reduction=reduction,
     )
-    if sample_weight is not None:
-        sample_weight = _graphs.beside(sample_weight, "sample_weight")
-        _graphs.check_rows(sample_weight, rows, "sample_weight")
+    sample_weight = _graphs.weights_beside(sample_weight, rows)
     classes = logits.shape[axis]
     if is_soft:
         targets = da.moveaxis(targets, axis, -1)
@@ -468,10 +466,10 @@ def _indexed(
     targets = _graphs.beside(targets, "targets")
     check_targets(targets.shape, targets.dtype, scores.shape[:-1])
     targets = _graphs.checked_indices(targets, scores.shape[-1], ignore_index)
-    if sample_weight is not None:
-        sample_weight = _graphs.beside(sample_weight, "sample_weight")
-        _graphs.check_rows(sample_weight, scores.shape[:-1], "sample_weight")
-    return Rows(scores, targets, sample_weight)
+    weights = _graphs.weights_beside(sample_weight, scores.shape[:-1])
+    if weights is not None:
+        weights = weights.map_blocks(_blocks.checked_weights, dtype=np.float64)
+    return Rows(scores, targets, weights)
 
 
 def perplexity(
@@ -539,9 +537,12 @@ def perplexity(
     Jelinek, Mercer, Bahl and Baker, Perplexity: a measure of the difficulty of speech recognition
     tasks, 1977.
     """
-    if getattr(targets, "shape", None) == getattr(logits, "shape", ()):
-        loss = cross_entropy(logits, targets, axis=axis, ignore_index=ignore_index)
-        return np.exp(loss.astype(np.float64))
+    targets = _graphs.beside(targets, "targets")
+    if targets.shape == getattr(logits, "shape", ()):
+        # What it says of arguments, it says here, too.
+        cross_entropy(logits, targets, axis=axis, ignore_index=ignore_index)
+        rows = Rows(da.moveaxis(logits, axis, -1), da.moveaxis(targets, axis, -1))
+        return _graphs.reduced(rows.plain_losses(), _blocks.perplexity, np.float64)
     rows = _indexed(logits, "logits", targets, axis, ignore_index)
     return _graphs.reduced(rows.plain_losses(), _blocks.perplexity, np.float64)
 
@@ -626,12 +627,13 @@ def evaluate(
     options = {"k": tuple(k), "bins": bins, "from_probs": bool(from_probs)}
     name = "probs" if from_probs else "logits"
     rows = _indexed(logits, name, targets, -1, ignore_index, sample_weight=sample_weight)
+    dtype = np.dtype(np.float64) if rows.scores.dtype.kind in "iub" else rows.scores.dtype
+    options |= {"classes": rows.scores.shape[-1], "dtype": dtype}
     if rows.has_whole_classes:
         parts = _graphs.each_block(
             _blocks.evaluated, rows.scores, rows.targets, rows.weights, options=options
         )
     else:
-        options |= {"classes": rows.scores.shape[-1], "dtype": rows.scores.dtype}
         numbers = rows.summaries(from_probs=from_probs)
         parts = _graphs.each_block(
             _blocks.evaluated_given,

@@ -5,6 +5,7 @@ Here belongs what a worker does. Which blocks there are and what becomes of the 
 """
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -55,6 +56,18 @@ def checked_indices(
     return indices_of(targets, targets.shape, classes, ignore_index, start).reshape(targets.shape)
 
 
+def checked_weights(weights: Array, block_info: Any = None) -> Floats:
+    """Give sample weights; a wrong one is named by its place."""
+    start = [first for first, _ in block_info[0]["array-location"]] if block_info else ()
+    return weights_of(weights, weights.shape, start).reshape(weights.shape)
+
+
+def _slices(rows: int, width: int) -> Iterator[slice]:
+    """Give parts of rows that are worked on at a time."""
+    step = max(1, _ELEMENTS // max(1, width))
+    return (slice(first, first + step) for first in range(0, rows, step))
+
+
 # Classes whole
 
 
@@ -97,8 +110,11 @@ def _has_coefficients(targets: Array, options: Options) -> Floats:
     """Give 1 for rows that any class counts in, 0 for others, which are left out."""
     if options.z_loss != 0.0:
         return np.ones(targets.shape[:-1])
-    coefficients = _coefficients(floats(targets), options, slice(None))
-    return (coefficients != 0.0).any(axis=-1).astype(np.float64)
+    rows = targets.reshape(-1, targets.shape[-1])
+    found = np.zeros(len(rows))
+    for part in _slices(*rows.shape):
+        found[part] = (_coefficients(rows[part], options, slice(None)) != 0.0).any(axis=1)
+    return found.reshape(targets.shape[:-1])
 
 
 def _coefficients(targets: Array, options: Options, classes: slice) -> Floats:
@@ -125,9 +141,9 @@ def evaluated(
     scores: Array, targets: Array, weights: Array | None, options: dict[str, Any]
 ) -> Evaluation:
     """Evaluate rows."""
-    evaluation = Evaluation(**options, ignore_index=LEFT_OUT)
-    evaluation.update(scores, targets, sample_weight=weights)
-    return evaluation
+    classes = np.arange(scores.shape[-1])
+    numbers = summaries(scores, classes, targets, from_probs=options["from_probs"])[..., 0, :]
+    return evaluated_given(numbers, numbers[..., RANK], targets, weights, options)
 
 
 # Classes in several blocks: what is made of one holds its place on an axis of its own
@@ -155,7 +171,7 @@ def merged(parts: Floats, *, from_probs: bool) -> Floats:
         numbers = parts.sum(axis=1)
         numbers[:, 0] = parts[:, :, 0].max(axis=1)
     else:
-        numbers = parts[:, 0]
+        numbers = parts[:, 0].copy()
         for part in range(1, parts.shape[1]):
             numbers = _core.merged_summaries(numbers, parts[:, part])
     # Each part says of a row that it is left out.
@@ -187,15 +203,13 @@ def spread(
     rows, maxima = x.reshape(-1, width), numbers.reshape(-1, LENGTH)[:, 0]
     soft = None if targets is None else targets.reshape(-1, width)
     results = np.empty((len(rows), 3))
-    step = max(1, _ELEMENTS // width)
-    for first in range(0, len(rows), step):
-        part = slice(first, first + step)
+    for part in _slices(len(rows), width):
         if soft is None:
             even = options.even * (1.0 if options.weight is None else options.weight[own])
             a = np.broadcast_to(even, rows[part].shape)
         else:
             a = _coefficients(soft[part], options, own)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             costs = a * (maxima[part, None] - rows[part].astype(np.float64))
         costs[a == 0.0] = 0.0
         results[part, 0] = a.sum(axis=1)
@@ -216,7 +230,7 @@ def losses_given(
     shape, numbers = numbers.shape[:-1], numbers.reshape(-1, LENGTH)
     sums = np.zeros((len(numbers), 3)) if parts is None else parts.sum(axis=-2).reshape(-1, 3)
     counted = sums[:, 2] != 0.0
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         values = np.where(counted, sums[:, 1] + sums[:, 0] * numbers[:, 3], 0.0)
         if targets is None:
             kept = counted | (options.z_loss != 0.0)
@@ -228,9 +242,11 @@ def losses_given(
             values += np.where(own != 0.0, own * losses_of(numbers), 0.0)
         if options.z_loss != 0.0:
             values += options.z_loss * log_sum_exps(numbers) ** 2
+            values[~np.isfinite(numbers[:, 0])] = np.nan
         if weights is not None:
             kept &= weights.reshape(-1) != 0.0
             values *= weights.reshape(-1)
+            values[np.isinf(weights.reshape(-1))] = np.nan
     values[~kept] = 0.0
     return _with_shares(values.reshape(shape), shares.reshape(shape), weights)
 
@@ -245,11 +261,15 @@ def target_scores(x: Array, classes: Array, targets: Array) -> Floats:
 
 def rank_parts(x: Array, classes: Array, scores: Floats, targets: Array) -> Floats:
     """Give how many of some classes come before the target, whose score is given: (..., 1)."""
-    own, x = scores[..., None], x.astype(np.float64)
-    missing, own_missing = np.isnan(x), np.isnan(own)
-    before = ~own_missing & ((x > own) | missing)
-    equal = np.where(own_missing, missing, x == own) & (classes < targets[..., None])
-    return (before | equal).sum(axis=-1, keepdims=True, dtype=np.float64)
+    rows, ranks = x.reshape(-1, x.shape[-1]), np.empty(scores.size)
+    targets, scores = targets.reshape(-1, 1), scores.reshape(-1, 1)
+    for part in _slices(*rows.shape):
+        values, own = rows[part].astype(np.float64), scores[part]
+        missing, own_missing = np.isnan(values), np.isnan(own)
+        before = ~own_missing & ((values > own) | missing)
+        equal = np.where(own_missing, missing, values == own) & (classes < targets[part])
+        ranks[part] = (before | equal).sum(axis=1)
+    return ranks.reshape(*x.shape[:-1], 1)
 
 
 def added(parts: Floats) -> Floats:
@@ -272,7 +292,7 @@ def evaluated_given(
     options = dict(options)
     classes, dtype = options.pop("classes"), options.pop("dtype")
     if weights is not None:
-        weights = weights_of(weights, weights.shape)
+        weights = weights.reshape(-1)
         rows = np.where(weights == 0.0, LEFT_OUT, rows)
     numbers[:, RANK] = np.where(rows == LEFT_OUT, -1.0, ranks.reshape(-1))
     if options["from_probs"] and ((numbers[:, RANK] >= 0.0) & (numbers[:, 1] > 0.0)).any():
@@ -306,12 +326,14 @@ def merged_sums(parts: list[Any]) -> Any:
 def mean(sums: ExactSums, dtype: Any) -> Array:
     """Give the mean, which of nothing is NaN."""
     loss, shares = sums.values()
-    return np.asarray(loss / shares if shares else np.nan, dtype)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.asarray(loss / shares if shares else np.nan).astype(dtype)
 
 
 def total(sums: ExactSums, dtype: Any) -> Array:
     """Give the sum."""
-    return np.asarray(sums.values()[0], dtype)
+    with np.errstate(over="ignore"):
+        return np.asarray(sums.values()[0]).astype(dtype)
 
 
 def perplexity(sums: ExactSums, dtype: Any) -> Array:

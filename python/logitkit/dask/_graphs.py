@@ -13,6 +13,7 @@ import numpy as np
 from dask.array.core import unify_chunks
 
 from logitkit import _core
+from logitkit._rows import as_array, check_weights
 from logitkit._summaries import LENGTH
 from logitkit.dask import _blocks
 from logitkit.dask._blocks import Options
@@ -53,7 +54,7 @@ def _check_sizes(array: Any, name: str) -> None:
 
 def beside(given: Any, name: str) -> Any:
     """Give an argument beside scores as a Dask array."""
-    array = given if isinstance(given, da.Array) else da.asarray(np.asarray(given))
+    array = given if isinstance(given, da.Array) else da.asarray(as_array(given, name))
     _check_sizes(array, name)
     return array
 
@@ -65,13 +66,18 @@ def checked_indices(targets: Any, classes: int, ignore_index: int | None) -> Any
     )
 
 
-def check_rows(given: Any, rows: tuple[int, ...], name: str) -> None:
-    """Raise an error unless an array has a number for each row."""
-    if given.shape != rows:
+def weights_beside(given: Any, rows: tuple[int, ...]) -> Any:
+    """Give sample weights as a Dask array with a number for each row."""
+    if given is None:
+        return None
+    array = beside(given, "sample_weight")
+    check_weights(array.dtype)
+    if array.shape != rows:
         raise ValueError(
-            f"{name} has shape {list(given.shape)}, expected {list(rows)}, that of the scores "
-            f"without the axis of the classes"
+            f"sample_weight has shape {list(array.shape)}, expected {list(rows)}, that of the "
+            f"scores without the axis of the classes"
         )
+    return array
 
 
 # Rows
@@ -167,11 +173,14 @@ class Rows:
             log=log,
         )
 
-    def losses(self, options: Options) -> Any:
-        """Give each row's loss and its share of what a mean divides by: shape (..., 2)."""
+    def losses(self, options: Options, *, wide: bool = False) -> Any:
+        """Give each row's loss and its share of what a mean divides by: shape (..., 2).
+
+        They are rounded to the dtype of a loss, unless they are to be `wide`.
+        """
         weights = self._optional(self.weights, self.rows)
         out = [*self.rows, "new"]
-        if self.has_whole_classes:
+        if self.has_whole_classes and not wide:
             targets = [self.targets, self.all if self.soft else self.rows]
             scores = [self.scores, self.all]
             return blockwise(
@@ -201,10 +210,10 @@ class Rows:
     def plain_losses(self) -> Any:
         """Give `losses` without options, not rounded to the dtype of the scores."""
         out = [*self.rows, "new"]
-        if self.has_whole_classes:
+        if self.has_whole_classes and not self.soft:
             both = [self.scores, self.all, self.targets, self.rows]
             return blockwise(_blocks.plain_losses, out, *both, new=2)
-        return self.losses(Options.plain(self.scores.shape[-1]))
+        return self.losses(Options.plain(self.scores.shape[-1]), wide=True)
 
     def target_scores(self) -> Any:
         """Give the score of each row's target."""
