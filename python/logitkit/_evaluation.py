@@ -24,7 +24,7 @@ from logitkit._rows import (
     scores_of,
     weights_of,
 )
-from logitkit._summaries import RANK, RowFigures
+from logitkit._summaries import RowFigures, hold_no_probs
 
 Array = NDArray[Any]
 
@@ -223,13 +223,13 @@ class Evaluation:
             ignore_index=self._ignore_index,
             from_probs=self._from_probs,
         )
-        added._add_figures(RowFigures.nothing(), classes, rows[:0], None)
+        added._classes = ExactSums(2 * classes)
+        added._weighted = weights is not None
         for first, block in blocks(scores):
             part = slice(first, first + len(block))
             summaries = _core.row_summaries(block, rows[part], LEFT_OUT, self._from_probs)
             if self._from_probs:
-                wrong = (summaries[:, RANK] >= 0.0) & (summaries[:, 1] > 0.0)
-                check_probs(wrong, first, block, scores.shape)
+                check_probs(hold_no_probs(summaries), first, block, scores.shape)
             figures = RowFigures.of(summaries, block.dtype, from_probs=self._from_probs)
             added._add_figures(
                 figures, classes, rows[part], None if weights is None else weights[part]
@@ -255,6 +255,7 @@ class Evaluation:
         for index, values in enumerate(sums):
             self._figures.add(values, index)
         for index, k in enumerate(self._k):
+            # A float, such as ranks are, holds no k of any size.
             self._figures.add(weights[figures.ranks < min(k, len(self._classes))], 3 + index)
         right = figures.ranks == 0.0
         bins = np.clip(np.searchsorted(self._edges(), figures.confidence) - 1, 0, self._bins - 1)

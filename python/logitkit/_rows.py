@@ -38,7 +38,12 @@ def blocks(scores: Array) -> Iterator[tuple[int, Array]]:
 
 def floats(block: Array) -> Array:
     """Give a block as it is, or what is whole as float64."""
-    return block.astype(np.float64) if block.dtype.kind in _WHOLE else block
+    return block.astype(float_dtype(block.dtype), copy=False)
+
+
+def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Give what numbers of a dtype are computed and given back as."""
+    return np.dtype(np.float64) if dtype.kind in _WHOLE else dtype
 
 
 def as_array(given: ArrayLike, name: str) -> Array:
@@ -116,10 +121,14 @@ def place_of(row: int, shape: tuple[int, ...], start: Sequence[int] = ()) -> lis
     return [int(index) + first for index, first in zip(place, firsts, strict=True)]
 
 
-def check_weights(dtype: np.dtype[Any]) -> None:
-    """Raise an error unless sample weights may have this dtype."""
+def check_weights(given: tuple[int, ...], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Raise an error unless sample weights of this shape and dtype are for such rows."""
     if dtype.kind not in "fiub":
         raise TypeError(f"sample_weight has dtype {dtype}, expected numbers")
+    if given != shape:
+        raise ValueError(
+            f"sample_weight has shape {list(given)}, expected {list(shape)}, that of the targets"
+        )
 
 
 def weights_of(
@@ -127,12 +136,7 @@ def weights_of(
 ) -> NDArray[np.float64]:
     """Give sample weights, one for each row; `start` as for `indices_of`."""
     weights = as_array(given, "sample_weight")
-    check_weights(weights.dtype)
-    if weights.shape != shape:
-        raise ValueError(
-            f"sample_weight has shape {list(weights.shape)}, expected {list(shape)}, that of the "
-            f"targets"
-        )
+    check_weights(weights.shape, weights.dtype, shape)
     weights = weights.astype(np.float64).reshape(-1)
     wrong = ~((weights >= 0) & np.isfinite(weights))
     if wrong.any():

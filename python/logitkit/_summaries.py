@@ -38,11 +38,6 @@ class RowFigures:
     confidence: Floats
 
     @classmethod
-    def nothing(cls) -> Self:
-        """Give the figures of no rows."""
-        return cls.of(np.zeros((0, LENGTH)), np.float64)
-
-    @classmethod
     def of(cls, summaries: Floats, dtype: Any, *, from_probs: bool = False) -> Self:  # noqa: ANN401 - any dtype
         """Give the figures of rows from their summaries."""
         kept = summaries[:, RANK] >= 0.0
@@ -65,6 +60,11 @@ class RowFigures:
             rounding = np.float64 if dtype == np.float64 else np.float32
             confidence = (1.0 / (1.0 + others)).astype(rounding).astype(np.float64)
         return cls(kept, ranks, losses, brier, confidence)
+
+
+def hold_no_probs(summaries: Floats) -> NDArray[np.bool_]:
+    """Tell of which rows of probabilities, not left out, some are none."""
+    return (summaries[:, RANK] >= 0.0) & (summaries[:, 1] > 0.0)
 
 
 def losses_of(summaries: Floats) -> Floats:

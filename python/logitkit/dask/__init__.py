@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from logitkit import _core
 from logitkit._evaluation import Evaluation
-from logitkit._rows import check_scores, check_targets
+from logitkit._rows import check_scores, check_targets, float_dtype
 from logitkit._summaries import TARGET
 from logitkit.dask import _blocks, _graphs
 from logitkit.dask._blocks import Options
@@ -157,7 +157,7 @@ def log_softmax(x: da.Array, axis: int = -1) -> da.Array:
 
 def _map_classes(x: da.Array, axis: int, *, log: bool) -> da.Array:
     x, axis = _graphs.scores_of(x, "x", axis)
-    dtype = np.dtype(np.float64) if x.dtype.kind in "iub" else x.dtype
+    dtype = float_dtype(x.dtype)
     function = _core.log_softmax if log else _core.softmax
     if x.numblocks[axis] <= 1:
         return x.map_blocks(function, axis=axis, dtype=dtype, meta=np.empty((0,) * x.ndim, dtype))
@@ -231,7 +231,7 @@ def logsumexp(x: da.Array, axis: int = -1, keepdims: bool = False) -> da.Array: 
 
 
 def _loss_dtype(x: da.Array) -> Any:
-    return np.float64 if x.dtype.kind in "iub" or x.dtype == np.float64 else np.float32
+    return np.float64 if float_dtype(x.dtype) == np.float64 else np.float32
 
 
 def cross_entropy(
@@ -627,7 +627,7 @@ def evaluate(
     options = {"k": tuple(k), "bins": bins, "from_probs": bool(from_probs)}
     name = "probs" if from_probs else "logits"
     rows = _indexed(logits, name, targets, -1, ignore_index, sample_weight=sample_weight)
-    dtype = np.dtype(np.float64) if rows.scores.dtype.kind in "iub" else rows.scores.dtype
+    dtype = float_dtype(rows.scores.dtype)
     options |= {"classes": rows.scores.shape[-1], "dtype": dtype}
     if rows.has_whole_classes:
         parts = _graphs.each_block(

@@ -16,7 +16,15 @@ from logitkit import _core
 from logitkit._evaluation import Evaluation, EvaluationResult
 from logitkit._exact import ExactSums
 from logitkit._rows import LEFT_OUT, floats, indices_of, weights_of
-from logitkit._summaries import ELSEWHERE, LENGTH, RANK, RowFigures, log_sum_exps, losses_of
+from logitkit._summaries import (
+    ELSEWHERE,
+    LENGTH,
+    RANK,
+    RowFigures,
+    hold_no_probs,
+    log_sum_exps,
+    losses_of,
+)
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -52,14 +60,18 @@ def checked_indices(
     block_info: Any = None,
 ) -> Array:
     """Give class indices, `LEFT_OUT` for those to ignore; a wrong one is named by its place."""
-    start = [first for first, _ in block_info[0]["array-location"]] if block_info else ()
-    return indices_of(targets, targets.shape, classes, ignore_index, start).reshape(targets.shape)
+    rows = indices_of(targets, targets.shape, classes, ignore_index, _start(block_info))
+    return rows.reshape(targets.shape)
 
 
 def checked_weights(weights: Array, block_info: Any = None) -> Floats:
     """Give sample weights; a wrong one is named by its place."""
-    start = [first for first, _ in block_info[0]["array-location"]] if block_info else ()
-    return weights_of(weights, weights.shape, start).reshape(weights.shape)
+    return weights_of(weights, weights.shape, _start(block_info)).reshape(weights.shape)
+
+
+def _start(block_info: Any) -> list[int]:
+    """Give where a block begins in its array."""
+    return [first for first, _ in block_info[0]["array-location"]] if block_info else []
 
 
 def _slices(rows: int, width: int) -> Iterator[slice]:
@@ -86,16 +98,6 @@ def losses(x: Array, targets: Array, weights: Array | None, *, options: Options)
     )
     shares = _has_coefficients(targets, options) if soft else _shares(targets, options)
     return _with_shares(np.asarray(values, np.float64), shares, weights)
-
-
-def plain_losses(x: Array, targets: Array) -> Floats:
-    """Give the losses without options, in float64, and 1 for each row that is kept."""
-    numbers = _core.row_summaries(
-        floats(x).reshape(-1, x.shape[-1]), targets.reshape(-1), LEFT_OUT, from_probs=False
-    )
-    kept = numbers[:, RANK] >= 0.0
-    values = np.where(kept, losses_of(numbers), 0.0)
-    return np.stack([values, kept], axis=-1).reshape(*targets.shape, 2)
 
 
 def _shares(targets: Array, options: Options) -> Floats:
@@ -140,7 +142,7 @@ def hits(scores: Array, targets: Array, k: int) -> Floats:
 def evaluated(
     scores: Array, targets: Array, weights: Array | None, options: dict[str, Any]
 ) -> Evaluation:
-    """Evaluate rows."""
+    """Evaluate rows: their summaries, which would travel, stay where they are made."""
     classes = np.arange(scores.shape[-1])
     numbers = summaries(scores, classes, targets, from_probs=options["from_probs"])[..., 0, :]
     return evaluated_given(numbers, numbers[..., RANK], targets, weights, options)
@@ -295,7 +297,7 @@ def evaluated_given(
         weights = weights.reshape(-1)
         rows = np.where(weights == 0.0, LEFT_OUT, rows)
     numbers[:, RANK] = np.where(rows == LEFT_OUT, -1.0, ranks.reshape(-1))
-    if options["from_probs"] and ((numbers[:, RANK] >= 0.0) & (numbers[:, 1] > 0.0)).any():
+    if options["from_probs"] and hold_no_probs(numbers).any():
         raise ValueError(
             "probs hold a value that is not in [0, 1]; if these are logits, leave from_probs out"
         )

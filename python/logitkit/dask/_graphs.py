@@ -13,7 +13,7 @@ import numpy as np
 from dask.array.core import unify_chunks
 
 from logitkit import _core
-from logitkit._rows import as_array, check_weights
+from logitkit._rows import as_array, check_weights, integer
 from logitkit._summaries import LENGTH
 from logitkit.dask import _blocks
 from logitkit.dask._blocks import Options
@@ -36,15 +36,9 @@ def scores_of(given: Any, name: str, axis: Any) -> tuple[Any, int]:
         )
     _check_sizes(given, name)
     # What the dtype and the axis may be, logitkit says itself.
-    _core.logsumexp(np.zeros((0,) * given.ndim, given.dtype), int_axis(axis))
-    return given, int_axis(axis) % given.ndim
-
-
-def int_axis(axis: Any) -> int:
-    """Check an axis, which is one int."""
-    if isinstance(axis, bool | np.bool_) or not hasattr(axis, "__index__"):
-        raise TypeError(f"axis is of type {type(axis).__name__}, expected an int")
-    return int(axis.__index__())
+    axis = integer(axis, "axis")
+    _core.logsumexp(np.zeros((0,) * given.ndim, given.dtype), axis)
+    return given, axis % given.ndim
 
 
 def _check_sizes(array: Any, name: str) -> None:
@@ -71,12 +65,7 @@ def weights_beside(given: Any, rows: tuple[int, ...]) -> Any:
     if given is None:
         return None
     array = beside(given, "sample_weight")
-    check_weights(array.dtype)
-    if array.shape != rows:
-        raise ValueError(
-            f"sample_weight has shape {list(array.shape)}, expected {list(rows)}, that of the "
-            f"scores without the axis of the classes"
-        )
+    check_weights(array.shape, array.dtype, rows)
     return array
 
 
@@ -209,10 +198,6 @@ class Rows:
 
     def plain_losses(self) -> Any:
         """Give `losses` without options, not rounded to the dtype of the scores."""
-        out = [*self.rows, "new"]
-        if self.has_whole_classes and not self.soft:
-            both = [self.scores, self.all, self.targets, self.rows]
-            return blockwise(_blocks.plain_losses, out, *both, new=2)
         return self.losses(Options.plain(self.scores.shape[-1]), wide=True)
 
     def target_scores(self) -> Any:
