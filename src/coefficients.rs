@@ -10,11 +10,14 @@ use ndarray::ArrayView1;
 use crate::error::{Error, Result};
 use crate::float::Element;
 use crate::kernel::class_loss::{Coefficients, RowTarget};
-use crate::kernel::index_loss::IndexTargets;
+use crate::kernel::rows::ROWS;
 use crate::kernel::spread::{Mixing, Soft, Spread};
+use crate::kernel::tile_gradient::TileTargets;
+use crate::kernel::tile_spread::TileSpread;
 use crate::lanes::{Rows, ValueKernel, View, check_shape, read_numbers, read_values, reserved};
 use crate::loss::Reduction;
 use crate::simd::reduce::ProductSum;
+use crate::stop::fill_up;
 use crate::targets::{SoftRows, TargetsView, check_indices};
 use crate::wide::Wide;
 
@@ -157,6 +160,10 @@ impl<'a> Plan<'a> {
     /// The sum of the weights of rows of soft targets, and whether one of those that a sample
     /// weight does not leave out is without a coefficient. The usual row shows one soon.
     fn soft_weights(&self, soft: &dyn SoftRows, rows: std::ops::Range<usize>) -> (Wide, bool) {
+        let weigh_alike = self.sample_weight.is_none();
+        if weigh_alike && (self.keep_empty || soft.have_coefficients(rows.clone(), &self.mixing)) {
+            return (Wide::new(rows.len() as f64), false);
+        }
         let (mut sum, mut has_empty) = (Wide::ZERO, false);
         for row in rows {
             let weight = self.row_weight(row);
@@ -249,13 +256,16 @@ impl Coefficients for Plan<'_> {
     }
 
     #[inline]
-    fn index_targets(&self, first: usize, rows: usize, targets: &mut IndexTargets) {
+    fn tile_targets(&self, first: usize, rows: usize, targets: &mut TileTargets) {
         let Rowwise::Indices {
             rows: indices,
             ignored,
             ..
         } = &self.targets
         else {
+            for (row, weight) in targets.weight[..rows].iter_mut().enumerate() {
+                *weight = self.row_weight(first + row);
+            }
             return;
         };
         indices.values(first, &mut targets.class[..rows]);
@@ -277,11 +287,43 @@ impl Coefficients for Plan<'_> {
             let class = self.class(class);
             targets.class[row] = class as i64;
             let coefficient = self.mixing.sharpness * self.class_weight(class);
-            if coefficient != 0.0 || self.keep_empty {
+            if coefficient != 0.0 || self.keep_empty || !self.is_sharp {
                 targets.coefficient[row] = coefficient;
                 targets.weight[row] = weight;
             }
         }
+    }
+
+    #[inline(always)]
+    fn tile_spread<'a, S: Simd>(
+        &'a self,
+        simd: S,
+        first: usize,
+        rows: usize,
+        scratch: &'a mut Vec<f64>,
+    ) -> TileSpread<'a> {
+        let Rowwise::Soft(soft) = &self.targets else {
+            return if self.listed.is_empty() {
+                TileSpread::Even(self.mixing.smoothing)
+            } else {
+                TileSpread::Listed(&self.listed)
+            };
+        };
+        fill_up(scratch, self.classes() * ROWS, 0.0);
+        let targets = &mut scratch[..self.classes() * ROWS];
+        soft.fill_columns(first, rows, targets);
+        TileSpread::mixed(simd, targets, &self.mixing)
+    }
+
+    fn most_tile_classes(&self) -> usize {
+        match self.targets {
+            Rowwise::Indices { .. } => usize::MAX,
+            Rowwise::Soft(_) => MOST_SOFT,
+        }
+    }
+
+    fn keeps_empty(&self) -> bool {
+        self.keep_empty
     }
 
     fn divisor(&self) -> Wide {
@@ -322,6 +364,9 @@ impl<'a> Rowwise<'a> {
         }
     }
 }
+
+/// A tile of soft targets of so many classes, in `f64`, fits into the second cache.
+const MOST_SOFT: usize = 512;
 
 /// The sum of the weights of rows with class indices.
 struct WeightSum<'a, 'b>(&'a Plan<'b>);

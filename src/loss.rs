@@ -9,8 +9,8 @@ use crate::float::{Element, Float};
 use crate::kernel::class_loss::{ClassLoss, Coefficients, LossKernel, LossTotal};
 use crate::kernel::index_loss::IndexLossKernel;
 use crate::lanes::{
-    Outputs, View, ViewMut, position, read_classes, read_numbers, read_rows, reserved,
-    write_classes, write_rows, zeros,
+    Outputs, View, ViewMut, position, read_classes, read_numbers, read_rows, read_tiles, reserved,
+    write_classes, write_rows, write_tiles, zeros,
 };
 use crate::targets::{Targets, TargetsView};
 use crate::wide::Wide;
@@ -257,7 +257,7 @@ impl<T: Float> ClassLossCall<'_, T> {
             total.rows.extend(grain.rows);
         };
         let (scores, axis, coefficients) = (self.scores, self.axis, &self.plan);
-        // Tiles take what has one class a row; all else goes row by row.
+        // Where one class a row has a coefficient, threads may share a row.
         match (loss.for_tiles(), derivatives) {
             (Some(loss), None) if coefficients.has_one_class_a_row() => {
                 let kernel = LossKernel::<_, _, false>::new(loss, coefficients, unreduced);
@@ -269,11 +269,19 @@ impl<T: Float> ClassLossCall<'_, T> {
                 let kernel = IndexLossKernel(kernel);
                 write_classes(scores, output, axis, &kernel, merge)?;
             }
-            (_, None) => {
+            (Some(loss), None) => {
+                let kernel = LossKernel::<_, _, false>::new(loss, coefficients, unreduced);
+                read_tiles(scores, axis, &kernel, merge)?;
+            }
+            (Some(loss), Some(output)) => {
+                let kernel = LossKernel::<_, _, true>::new(loss, coefficients, unreduced);
+                write_tiles(scores, output, axis, &kernel, merge)?;
+            }
+            (None, None) => {
                 let kernel = LossKernel::<_, _, false>::new(loss, coefficients, unreduced);
                 read_rows(std::array::from_ref(scores), axis, &kernel, merge)?;
             }
-            (_, Some(output)) => {
+            (None, Some(output)) => {
                 let kernel = LossKernel::<_, _, true>::new(loss, coefficients, unreduced);
                 write_rows(std::array::from_ref(scores), output, axis, &kernel, merge)?;
             }

@@ -3,12 +3,15 @@
 //! Here belong their types, their checks, and the errors for wrong ones. What becomes of them in a
 //! loss stands in `coefficients`.
 
+use std::ops::Range;
+
 use fearless_simd::Simd;
 use half::{bf16, f16};
 use ndarray::{ArrayView, CowArray, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::float::Element;
+use crate::kernel::rows::ROWS;
 use crate::kernel::spread::{Mixing, NumberRows};
 use crate::lanes::{Rows, ValueKernel, View, find_number, position, read_values};
 
@@ -207,6 +210,9 @@ pub(crate) trait SoftRows: NumberRows {
     /// Whether a row has a coefficient other than 0.
     fn has_coefficient(&self, row: usize, mixing: &Mixing<'_>) -> bool;
 
+    /// Whether each of these rows has one.
+    fn have_coefficients(&self, rows: Range<usize>, mixing: &Mixing<'_>) -> bool;
+
     fn as_numbers(&self) -> &dyn NumberRows;
 }
 
@@ -248,6 +254,10 @@ impl<P: Probability> NumberRows for Rows<'_, P> {
         self.for_each(row, start, out, Probability::to_f64);
     }
 
+    fn fill_columns(&self, first: usize, rows: usize, out: &mut [f64]) {
+        self.for_each_column(first, rows, ROWS, out, Probability::to_f64);
+    }
+
     fn f32s(&self, row: usize) -> Option<&[f32]> {
         self.slice_of(row)
     }
@@ -260,13 +270,17 @@ impl<P: Probability> NumberRows for Rows<'_, P> {
 impl<P: Probability> SoftRows for Rows<'_, P> {
     fn has_coefficient(&self, row: usize, mixing: &Mixing<'_>) -> bool {
         if mixing.smoothing == 0.0 && mixing.weight.is_none() {
-            return self.find(row, |t| t.to_f64() != 0.0).is_some();
+            return self.holds(row, |t| t.to_f64() != 0.0);
         }
         let mut classes = 0..self.len();
         classes.any(|class| {
             let target = self.element(row, class).to_f64();
             !mixing.leaves_nothing(class, target)
         })
+    }
+
+    fn have_coefficients(&self, mut rows: Range<usize>, mixing: &Mixing<'_>) -> bool {
+        rows.all(|row| self.has_coefficient(row, mixing))
     }
 
     fn as_numbers(&self) -> &dyn NumberRows {

@@ -8,10 +8,13 @@ use fearless_simd::{Simd, SimdBase, f64x8};
 
 use super::RowKernel;
 use super::hessian::{Curvature, Hessian, write_from_terms};
-use super::index_loss::IndexTargets;
 use super::lane::Lane;
 use super::normalizer::{KeptTerms, Normalizer, is_ordinary};
 use super::spread::{Linear, Spread, SpreadSums, distance, replace_each, sums};
+use super::tile::{Tile, TileKernel};
+use super::tile_gradient::TileTargets;
+use super::tile_loss::TileLoss;
+use super::tile_spread::TileSpread;
 use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::math::log_wide;
@@ -33,11 +36,27 @@ pub(crate) trait Coefficients: Sync {
     /// `None` for a row that is left out.
     fn row<'a>(&'a self, row: usize, scratch: &'a mut Vec<f64>) -> Option<RowTarget<'a>>;
 
-    /// Whether each row's coefficients are those of one class, so that `index_targets` is there.
+    /// Whether each row's coefficients are those of one class.
     fn has_one_class_a_row(&self) -> bool;
 
     /// The targets of `rows` rows from `first` on; lanes beyond them stay left out.
-    fn index_targets(&self, first: usize, rows: usize, targets: &mut IndexTargets);
+    fn tile_targets(&self, first: usize, rows: usize, targets: &mut TileTargets);
+
+    /// The coefficients that all classes of these rows have, where that is not one class a row.
+    /// Implementations are `#[inline(always)]`.
+    fn tile_spread<'a, S: Simd>(
+        &'a self,
+        simd: S,
+        first: usize,
+        rows: usize,
+        scratch: &'a mut Vec<f64>,
+    ) -> TileSpread<'a>;
+
+    /// Up to so many classes the coefficients of a tile stay in the cache.
+    fn most_tile_classes(&self) -> usize;
+
+    /// Whether rows count whose every coefficient is 0.
+    fn keeps_empty(&self) -> bool;
 
     /// What a row's gradient is divided by: 0 if all gradients are 0.
     fn divisor(&self) -> Wide;
@@ -157,6 +176,22 @@ where
             loss = weight * loss;
         }
         total.add(loss, self.unreduced);
+    }
+}
+
+/// A tile of rows in which all classes have coefficients.
+impl<T, C, const GRADIENT: bool> TileKernel<T> for LossKernel<'_, LogitsLoss, C, GRADIENT>
+where
+    T: Float,
+    C: Coefficients,
+{
+    fn most_classes(&self) -> usize {
+        self.coefficients.most_tile_classes()
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut LossTotal<T>) {
+        TileLoss::<_, GRADIENT, true>(self).tile(simd, tile, total);
     }
 }
 

@@ -298,8 +298,7 @@ pub(crate) fn write_tile<S: Simd, T: Float>(
             let top = rows.rows.top_probability();
             let rest = rows.rows.others.times(top);
             let scale = rows.scale(scale);
-            let (common, _) = rows.common(z_loss);
-            let linear = common.times(scale);
+            let linear = rows.common(z_loss).all.times(scale);
             let square = Number::splat(simd, 2.0 * z_loss).times(scale);
             let at_top = linear.times(rest).plus(square.times(top)).times(top);
             let unit = top.scaled(lift.recip());

@@ -1,9 +1,8 @@
 //! Cross entropy of logits with class indices as targets: one class a row has a coefficient.
 //!
-//! The formulas are those of `class_loss`. Here a row's exponentials are kept for its gradient, and
-//! a tile's formulas are evaluated for eight rows at a time.
+//! The formulas are those of `class_loss`. Here a row's exponentials are kept for its gradient.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
+use fearless_simd::Simd;
 
 use super::RowKernel;
 use super::class_loss::{
@@ -12,46 +11,13 @@ use super::class_loss::{
 };
 use super::hessian::{self, Curvature};
 use super::lane::Lane;
-use super::normalizer::{KeptTerms, Normalizer, tiny_factor};
+use super::normalizer::{KeptTerms, Normalizer};
 use super::piece::PieceKernel;
-use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
-use super::softmax::multiple;
 use super::tile::{Tile, TileKernel};
-use super::tile_gradient::TileGradient;
+use super::tile_loss::TileLoss;
 use crate::float::Float;
-use crate::simd::math::{Pair, exp_wide};
-use crate::simd::number::Number;
-use crate::simd::reduce::ProductSum;
-use crate::simd::{Vector, inlined_if_short};
+use crate::simd::math::exp_wide;
 use crate::wide::Wide;
-
-/// The targets of up to 64 rows: a class and its coefficient for each, and the sample weight, 0 for
-/// a row that is left out.
-pub(crate) struct IndexTargets {
-    pub(crate) class: [i64; ROWS],
-    pub(crate) coefficient: PerRow,
-    pub(crate) weight: PerRow,
-}
-
-impl IndexTargets {
-    pub(crate) fn left_out() -> Self {
-        Self {
-            class: [0; ROWS],
-            coefficient: [0.0; ROWS],
-            weight: [0.0; ROWS],
-        }
-    }
-
-    /// The tile's elements at the targets.
-    #[inline(always)]
-    fn of<T: Float>(&self, tile: &Tile<'_, T>) -> PerRow {
-        let mut elements = [0.0; ROWS];
-        for (row, element) in elements.iter_mut().enumerate() {
-            *element = tile.elements[self.class[row] as usize * ROWS + row].to_f64();
-        }
-        elements
-    }
-}
 
 /// The loss with its targets, and with its gradient or without.
 pub(crate) struct IndexLossKernel<'a, C, const GRADIENT: bool>(
@@ -167,95 +133,7 @@ where
 {
     #[inline(always)]
     fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut LossTotal<T>) {
-        let mut targets = IndexTargets::left_out();
-        self.0
-            .coefficients
-            .index_targets(tile.first, tile.rows, &mut targets);
-        let logits = targets.of(tile);
-        let normalizers = tile.normalizers::<S, GRADIENT>(simd);
-        let mut sum = ProductSum::new(simd);
-        let mut losses = [0.0; ROWS];
-        for start in (0..ROWS).step_by(8) {
-            let rows = normalizers.eight::<S, T>(simd, start);
-            let logits = load(simd, &logits, start);
-            let terms = inlined_if_short(
-                simd,
-                #[inline(always)]
-                || self.terms(&rows, logits, &targets, start),
-            );
-            let terms = if self.0.loss.z_loss == 0.0 {
-                &terms[..1]
-            } else {
-                &terms
-            };
-            if self.0.unreduced {
-                store(value(simd, terms), &mut losses, start);
-                continue;
-            }
-            for &(cost, weight) in terms {
-                if T::LANES == 8 {
-                    sum.add(cost.high, weight);
-                    sum.add(cost.low, weight);
-                } else {
-                    sum.add_rounded(cost.high, weight);
-                }
-            }
-        }
-        if self.0.unreduced {
-            total
-                .rows
-                .extend(losses[..tile.rows].iter().map(|&loss| T::from_f64(loss)));
-        } else {
-            total.sum += sum.total();
-        }
-        if GRADIENT {
-            let divisor = self.0.coefficients.divisor();
-            if divisor.high == 0.0 {
-                tile.elements.fill(T::ZERO);
-                if let Some(second) = &mut tile.second {
-                    second.fill(T::ZERO);
-                }
-                return;
-            }
-            let (mut entries, mut highs) = ([0.0; ROWS], [0.0; ROWS]);
-            let back = T::FORMAT.sum_lift_factor.recip();
-            let inverse = Number::splat(simd, 1.0).over(wide(simd, divisor));
-            let terms = targets.of(tile);
-            let z_loss = self.0.loss.z_loss;
-            let rows = TileGradient {
-                normalizers: &normalizers,
-                logits: &logits,
-                terms: &terms,
-                targets: &targets,
-            };
-            if tile.second.is_some() {
-                let classes = tile.elements.len() / ROWS;
-                let factor = wide(simd, self.0.loss.hessian.factor(classes));
-                hessian::write_tile(simd, tile, z_loss, inverse.times(factor), &rows);
-            }
-            let factors = Halves::of(
-                simd,
-                #[inline(always)]
-                |start| {
-                    let rows = rows.eight(simd, start);
-                    let (factor, entry) = inlined_if_short(
-                        simd,
-                        #[inline(always)]
-                        || rows.evaluate(z_loss, inverse),
-                    );
-                    store(entry, &mut entries, start);
-                    store(factor.high, &mut highs, start);
-                    factor.scaled(back).pair()
-                },
-            );
-            write_gradient(simd, tile, &factors, &highs);
-            for (row, &entry) in entries.iter().enumerate().take(tile.rows) {
-                if targets.coefficient[row] != 0.0 {
-                    let place = targets.class[row] as usize * ROWS + row;
-                    tile.elements[place] = T::from_f64(entry);
-                }
-            }
-        }
+        TileLoss::<_, GRADIENT, false>(&self.0).tile(simd, tile, total);
     }
 }
 
@@ -356,99 +234,4 @@ where
             }
         }
     }
-}
-
-/// `term * factor`, 0 where the factor is. `plain` are the factors without the lift of the terms.
-#[inline(always)]
-fn write_gradient<S: Simd, T: Float>(
-    simd: S,
-    tile: &mut Tile<'_, T>,
-    factors: &Halves<T>,
-    plain: &PerRow,
-) {
-    let lift = T::FORMAT.sum_lift_factor;
-    let least = tiny_factor::<T>() * lift;
-    let is_tiny = |factor: f64| factor != 0.0 && factor.abs() < least;
-    if plain
-        .iter()
-        .fold(false, |any, &factor| any | is_tiny(factor))
-    {
-        for class in tile.elements.chunks_exact_mut(ROWS) {
-            for (term, &factor) in class.iter_mut().zip(plain) {
-                let product = factor * (term.to_f64() / lift);
-                *term = if factor == 0.0 {
-                    T::ZERO
-                } else {
-                    T::from_f64(product)
-                };
-            }
-        }
-        return;
-    }
-    let zero = T::Vector::<S>::splat(simd, T::ZERO);
-    tile.each_class(
-        simd,
-        factors,
-        #[inline(always)]
-        |term, factor| {
-            let result = multiple::<S, T>(term, factor);
-            factor.high.simd_eq(zero).select(zero, result)
-        },
-    );
-}
-
-/// A number for eight rows.
-#[inline(always)]
-fn wide<S: Simd, T: Float>(simd: S, value: Wide) -> Number<S, T> {
-    Number::from_pair(Pair {
-        high: f64x8::splat(simd, value.high),
-        low: f64x8::splat(simd, value.low),
-    })
-}
-
-/// What two parts of the losses of eight rows are, less their weights, and those.
-type WeightedCosts<S, T> = [(Number<S, T>, f64x8<S>); 2];
-
-impl<C: Coefficients, const GRADIENT: bool> IndexLossKernel<'_, C, GRADIENT> {
-    /// What the losses of eight rows add up from: costs and their weights.
-    #[inline(always)]
-    fn terms<S: Simd, T: Float>(
-        &self,
-        rows: &EightRows<S, T>,
-        logits: f64x8<S>,
-        targets: &IndexTargets,
-        start: usize,
-    ) -> WeightedCosts<S, T> {
-        let simd = logits.token();
-        let zero = f64x8::splat(simd, 0.0);
-        let nothing = Number::new(zero);
-        let weight = load(simd, &targets.weight, start);
-        let coefficient = load(simd, &targets.coefficient, start) * weight;
-        let only = |wanted: f64x8<S>, cost| Number::select(wanted.simd_eq(zero), nothing, cost);
-        let cost = only(coefficient, rows.cost(logits));
-        if self.0.loss.z_loss == 0.0 {
-            return [(cost, coefficient), (nothing, zero)];
-        }
-        let lse = Number::from_pair(rows.log_sum_exp());
-        let z_weight = f64x8::splat(simd, self.0.loss.z_loss) * weight;
-        [
-            (cost, coefficient),
-            (only(z_weight, lse.times(lse)), z_weight),
-        ]
-    }
-}
-
-/// The sum of the products.
-#[inline(always)]
-fn value<S: Simd, T: Float>(simd: S, terms: &[(Number<S, T>, f64x8<S>)]) -> f64x8<S> {
-    let mut sum = f64x8::splat(simd, 0.0);
-    if T::LANES == 8 {
-        for &(cost, weight) in terms {
-            sum = cost.low.fused_mul_add(weight, sum);
-        }
-    }
-    for &(cost, weight) in terms.iter().rev() {
-        sum = cost.high.fused_mul_add(weight, sum);
-    }
-    sum
 }

@@ -24,6 +24,8 @@ pub(crate) mod summary;
 mod tests;
 pub(crate) mod tile;
 pub(crate) mod tile_gradient;
+pub(crate) mod tile_loss;
+pub(crate) mod tile_spread;
 pub(crate) mod vjp;
 
 use fearless_simd::Simd;

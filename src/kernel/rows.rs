@@ -77,11 +77,11 @@ impl<S: Simd, T: Float> EightRows<S, T> {
         ordered_sum(sum.high, sum.low + log.low)
     }
 
-    /// `lse - x`, the cost of a class: 0 or more, with nothing cancelled.
+    /// `lse - x`, the cost of a class, from the logarithm of `1 + T`: 0 or more, with nothing cancelled.
     #[inline(always)]
-    pub(crate) fn cost(&self, x: f64x8<S>) -> Number<S, T> {
+    pub(crate) fn cost_from(&self, log: Number<S, T>, x: f64x8<S>) -> Number<S, T> {
         let lead = Number::new(self.max).minus(Number::new(x));
-        lead.plus(self.others.log1p())
+        lead.plus(log)
     }
 
     /// `1 / (1 + T)`, the probability of the maximum.

@@ -17,6 +17,8 @@ use crate::simd::reduce::{TermSum, prefetch};
 /// Up to 64 rows as `[classes][64]`. Lanes beyond the rows hold numbers that mean nothing.
 pub(crate) struct Tile<'a, T> {
     pub(crate) elements: &'a mut [T],
+    /// Memory for the kernel, handed on from tile to tile.
+    pub(crate) scratch: &'a mut Vec<f64>,
     /// Where a second result goes, if it is wanted.
     pub(crate) second: Option<&'a mut [T]>,
     /// The number of the first row, and how many there are.
@@ -44,6 +46,11 @@ impl<T> Ahead<T> {
 
 /// A kernel that also works on tiles.
 pub(crate) trait TileKernel<T: Float>: RowKernel<T, 1> {
+    /// Up to so many classes a tile is not too large for it.
+    fn most_classes(&self) -> usize {
+        usize::MAX
+    }
+
     /// Replaces the tile by the result, if the kernel has one. Implementations are
     /// `#[inline(always)]`.
     fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut Self::Total);

@@ -27,7 +27,7 @@ pub(crate) use run::{
 pub(crate) use team::{Helpers, with_helpers};
 #[cfg(feature = "python")]
 pub(crate) use tiles::{Where, run_over};
-pub(crate) use tiles::{read_classes, write_classes};
+pub(crate) use tiles::{read_classes, read_tiles, write_classes, write_tiles};
 #[cfg(feature = "python")]
 pub(crate) use view::Dims;
 pub(crate) use view::{Outputs, View, ViewMut, check_shape, position};

@@ -313,6 +313,20 @@ impl<T: Copy + 'static> Rows<'_, T> {
         })
     }
 
+    /// Whether a row has an element that a condition holds for, which one of the first usually is.
+    #[inline(always)]
+    pub(crate) fn holds(&self, row: usize, condition: impl Fn(T) -> bool) -> bool {
+        const FIRST: usize = 16;
+        assert!(row < self.count() && self.stride != NESTED && self.mask.is_none());
+        let start = self.pointer(row);
+        let first = (0..self.len_of(row).min(FIRST)).any(|index| {
+            let place = self.encoding.offset(start, index as isize * self.stride);
+            // SAFETY: the row exists and holds the element.
+            condition(unsafe { read(self.encoding, place) })
+        });
+        first || self.len_of(row) > FIRST && self.find(row, condition).is_some()
+    }
+
     /// A row whose elements are of this type and lie one behind the other.
     #[inline(always)]
     pub(crate) fn slice_of<U: 'static>(&self, row: usize) -> Option<&[U]> {
@@ -336,6 +350,30 @@ impl<T: Copy + 'static> Rows<'_, T> {
             let place = self.encoding.offset(first, index as isize * self.stride);
             // SAFETY: the row exists and holds these elements.
             *element = f(unsafe { read(self.encoding, place) });
+        }
+    }
+
+    /// Fills `out` with a function of the elements of rows from `first` on, class by class: `width` places
+    /// for each class, the first of them for as many rows.
+    #[inline(always)]
+    pub(crate) fn for_each_column<U>(
+        &self,
+        first: usize,
+        rows: usize,
+        width: usize,
+        out: &mut [U],
+        f: impl Fn(T) -> U,
+    ) {
+        assert!(first + rows <= self.count() && self.blocks == 1);
+        assert!(rows <= width && out.len() == self.len * width);
+        assert!(self.stride != NESTED && self.mask.is_none());
+        for row in 0..rows {
+            let start = self.pointer(first + row);
+            for (class, column) in out.chunks_exact_mut(width).enumerate() {
+                let place = self.encoding.offset(start, class as isize * self.stride);
+                // SAFETY: the row exists and holds an element for each class.
+                column[row] = f(unsafe { read(self.encoding, place) });
+            }
         }
     }
 }

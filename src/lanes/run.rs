@@ -279,12 +279,18 @@ impl<T> Default for Scratch<T> {
 }
 
 impl<T: Float> Scratch<T> {
-    /// So many buffers.
-    pub(super) fn buffers<const N: usize>(&mut self) -> [&mut Vec<T>; N] {
-        self.first_buffers().each_mut()
+    /// So many buffers, and the memory of the kernel.
+    pub(super) fn buffers_and_kernel<const N: usize>(
+        &mut self,
+    ) -> ([&mut Vec<T>; N], &mut Vec<f64>) {
+        self.first_buffers::<N>();
+        let Self { rows, kernel } = self;
+        let buffers = rows.first_chunk_mut();
+        let buffers: &mut [_; N] = buffers.expect("there are at least so many");
+        (buffers.each_mut(), kernel)
     }
 
-    /// The same in a row.
+    /// The buffers in a row.
     pub(super) fn first_buffers<const N: usize>(&mut self) -> &mut [Vec<T>; N] {
         self.rows.resize(self.rows.len().max(N), Vec::new());
         let buffers = self.rows.first_chunk_mut();

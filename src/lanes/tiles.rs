@@ -16,7 +16,7 @@ use super::view::{Outputs, View};
 use crate::error::Result;
 use crate::float::{Encoding, Float};
 use crate::kernel::piece::PieceKernel;
-use crate::kernel::tile::{Ahead, Tile};
+use crate::kernel::tile::{Ahead, Tile, TileKernel};
 use crate::simd::level::Instructions;
 use crate::simd::reduce::prefetch;
 use crate::simd::transpose::{ROWS, to_columns, to_rows};
@@ -82,6 +82,35 @@ pub(crate) fn write_classes<'a, 'b: 'a, T: Float, Kernel: PieceKernel<T>>(
     unsafe { run_classes(instructions, &input, &outputs, kernel, merge) }
 }
 
+/// Runs a kernel that has no way for pieces of rows; else as [`read_classes`].
+pub(crate) fn read_tiles<T: Float, Kernel: TileKernel<T>>(
+    input: &View<'_, T>,
+    axis: usize,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    let outputs = &[None, None];
+    // SAFETY: nothing is written.
+    unsafe { run_tiles(instructions, &input.rows(axis), outputs, kernel, merge) }
+}
+
+/// The same, writing the outputs: as [`write_classes`].
+pub(crate) fn write_tiles<'a, 'b: 'a, T: Float, Kernel: TileKernel<T>>(
+    input: &View<'_, T>,
+    outputs: impl Into<Outputs<'a, 'b, T>>,
+    axis: usize,
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let instructions = level()?;
+    let outputs = outputs.into();
+    assert!(outputs.have_shape(input.shape()));
+    let (input, outputs) = (input.rows(axis), outputs.rows(axis));
+    // SAFETY: as in `write_classes`.
+    unsafe { run_tiles(instructions, &input, &outputs, kernel, merge) }
+}
+
 /// Elements to leave out: what stands for them in the input, and in the output.
 #[cfg(feature = "python")]
 pub(crate) struct Where<'a, T> {
@@ -139,7 +168,23 @@ unsafe fn run_classes<T: Float, Kernel: PieceKernel<T>>(
         // SAFETY: promised by the caller.
         return unsafe { run_copied(instructions, input, outputs, kernel, merge) };
     }
-    let Some(tiling) = Tiling::of(input, outputs) else {
+    // SAFETY: promised by the caller.
+    unsafe { run_tiles(instructions, input, outputs, kernel, merge) }
+}
+
+/// Runs a kernel over all rows, in tiles where that is faster.
+///
+/// # Safety
+/// As for [`run`].
+unsafe fn run_tiles<T: Float, Kernel: TileKernel<T>>(
+    instructions: Instructions,
+    input: &Rows<'_, T>,
+    outputs: &[Option<Rows<'_, T>>; 2],
+    kernel: &Kernel,
+    merge: impl FnMut(Kernel::Total),
+) -> Result<()> {
+    let fits = input.len() <= kernel.most_classes();
+    let Some(tiling) = Tiling::of(input, outputs).filter(|_| fits) else {
         // SAFETY: promised by the caller.
         return unsafe {
             run(
@@ -248,7 +293,7 @@ struct TileGrain<'a, 'b, T, Kernel> {
     scratch: &'a mut Scratch<T>,
 }
 
-impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
+impl<T: Float, Kernel: TileKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
     type Output = Kernel::Total;
 
     #[inline(always)]
@@ -257,7 +302,7 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
         let elements = self.input.len() * ROWS;
         let most = self.most_tiles();
         let second_rows = self.second.filter(|_| Kernel::WRITES_TWO);
-        let [tiles, spare, second_tiles] = self.scratch.buffers();
+        let ([tiles, spare, second_tiles], scratch) = self.scratch.buffers_and_kernel();
         let spare = aligned(spare, elements);
         let in_tiles = elements * most.min(self.tiles.len());
         let tiles = aligned(tiles, in_tiles);
@@ -280,6 +325,7 @@ impl<T: Float, Kernel: PieceKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
                     ahead: [read, written],
                     elements: tile,
                     second: seconds.next(),
+                    scratch,
                     first: of_tile.start,
                     rows: of_tile.len(),
                 };

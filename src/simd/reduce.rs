@@ -247,6 +247,20 @@ impl<S: Simd> DotSum<S> {
         }
     }
 
+    /// The sums of eight lanes, each by itself.
+    #[inline(always)]
+    pub(crate) fn eight_lanes<T: Float>(&self, part: usize) -> Pair<f64x8<S>> {
+        let [first, second] = self.sums;
+        let zero = f64x8::splat(first.token(), 0.0);
+        if T::LANES > 8 {
+            let high = if part == 0 { first } else { second };
+            return Pair { high, low: zero };
+        }
+        // The errors of an infinite sum are NaN and mean nothing.
+        let finite = first.abs().simd_lt(f64::INFINITY);
+        ordered_sum(first, finite.select(second, zero))
+    }
+
     /// The sum over the lanes, in a fixed order.
     #[inline(always)]
     pub(crate) fn total<T: Float>(self) -> Wide {
