@@ -6,6 +6,7 @@ import pickle
 from fractions import Fraction
 from typing import Any
 
+import ml_dtypes
 import mpmath
 import numpy as np
 import pytest
@@ -260,6 +261,17 @@ BAD_UPDATES: list[tuple[type[Exception], str, Array, Any, Any]] = [
     (ValueError, r"sample_weight\[1\] is -1", np.zeros((2, 3)), [0, 1], [1, -1]),
     (ValueError, r"sample_weight has shape \[3\]", np.zeros((2, 3)), [0, 1], [1, 1, 1]),
     (ValueError, "4 classes, but 3", np.zeros((2, 4)), [0, 1], None),
+    (TypeError, r"np\.asarray\(logits, np\.float32\)", np.zeros((2, 3), complex), [0, 1], None),
+    (TypeError, "sample_weight has dtype <U1", np.zeros((2, 3)), [0, 1], ["a", "b"]),
+]
+
+# Targets for two rows of three classes, and what is to be written instead.
+BAD_TARGETS: list[tuple[Any, str]] = [
+    ([0.0, 1.0], r"write np\.asarray\(targets, int\) if they are whole"),
+    ([np.nan, 1.0], r"np\.nan_to_num\(targets, nan=-100\), with ignore_index=-100"),
+    (np.array([None, 1]), r"targets\.fillna\(-100\), with ignore_index=-100"),
+    ([[0], [1]], r"write targets\[\.\.\., 0\]$"),
+    (np.eye(3)[:2], r"targets\.argmax\(-1\)$"),
 ]
 
 
@@ -279,7 +291,25 @@ def test_a_refused_update_adds_nothing(
     assert evaluation.result().as_dict() == before
 
 
+@pytest.mark.parametrize("targets, told", BAD_TARGETS)
+def test_what_to_write_instead_of_targets(targets: Any, told: str) -> None:  # noqa: ANN401
+    for call in (logitkit.Evaluation().update, logitkit.fit_temperature):
+        with pytest.raises(ValueError, match=told):
+            call(np.zeros((2, 3)), targets)
+
+
+@pytest.mark.parametrize("kind", [np.float16, ml_dtypes.bfloat16, np.float32, np.int8, np.bool_])
+def test_weights_of_any_dtype(kind: Any) -> None:  # noqa: ANN401
+    x, y, weights = [[1.0, 2.0], [0.5, 0.0], [3.0, 1.0]], [1, 1, 0], [1.0, 0.0, 1.0]
+    evaluation, expected = logitkit.Evaluation(), logitkit.Evaluation()
+    evaluation.update(np.array(x, np.float32), y, sample_weight=np.array(weights, kind))
+    expected.update(np.array(x, np.float32), y, sample_weight=weights)
+    assert evaluation.result().as_dict() == expected.result().as_dict()
+
+
 def test_options_are_checked() -> None:
+    with pytest.raises(TypeError, match=r"k is of type int, expected a sequence.*\(1, 5\)"):
+        logitkit.Evaluation(k=1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="bins is of type float"):
         logitkit.Evaluation(bins=1.5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="bins is 0, expected at least 1"):

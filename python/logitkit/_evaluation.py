@@ -6,7 +6,7 @@ checked in `_rows`.
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -178,6 +178,10 @@ class Evaluation:
         ignore_index: int | None = None,
         from_probs: bool = False,
     ) -> None:
+        if not isinstance(k, Iterable):
+            raise TypeError(
+                f"k is of type {type(k).__name__}, expected a sequence of ints, such as (1, 5)"
+            )
         self._k = tuple(integer(each, "k", 0) for each in k)
         self._bins = integer(bins, "bins", 1)
         self._ignore_index = None if ignore_index is None else integer(ignore_index, "ignore_index")

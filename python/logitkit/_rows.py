@@ -67,7 +67,7 @@ def check_scores(shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Non
         raise TypeError(
             f"{name} has dtype {dtype}; logitkit takes float16, bfloat16, float32 and "
             f"float64, and integers and bools, which become float64: convert it, for instance with "
-            f".astype(np.float32)"
+            f"np.asarray({name}, np.float32)"
         )
     if len(shape) == 0 or shape[-1] == 0:
         raise ValueError(
@@ -110,8 +110,29 @@ def check_targets(given: tuple[int, ...], dtype: np.dtype[Any], shape: tuple[int
         raise ValueError(
             f"targets of dtype {dtype} have shape {list(given)}, expected "
             f"integer class indices of shape {list(shape)}, that of the logits without their "
-            f"last axis"
+            f"last axis{_instead_of_targets(given, dtype, shape)}"
         )
+
+
+def _instead_of_targets(
+    given: tuple[int, ...], dtype: np.dtype[Any], shape: tuple[int, ...]
+) -> str:
+    """Give the end of a message: what to write instead of targets that are no class indices."""
+    if given == (*shape, 1):
+        return "; write targets[..., 0]"
+    if given[:-1] == shape:
+        return "; of probabilities, or one-hot rows, take targets.argmax(-1)"
+    if given == shape and dtype.kind == "f":
+        return (
+            "; write np.asarray(targets, int) if they are whole, and before that "
+            "np.nan_to_num(targets, nan=-100), with ignore_index=-100, if some are NaN"
+        )
+    if given == shape and dtype.kind == "O":
+        return (
+            "; write np.asarray(targets, int) if they are whole, and before that "
+            "targets.fillna(-100), with ignore_index=-100, if some are missing"
+        )
+    return ""
 
 
 def place_of(row: int, shape: tuple[int, ...], start: Sequence[int] = ()) -> list[int]:
@@ -123,7 +144,7 @@ def place_of(row: int, shape: tuple[int, ...], start: Sequence[int] = ()) -> lis
 
 def check_weights(given: tuple[int, ...], dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     """Raise an error unless sample weights of this shape and dtype are for such rows."""
-    if dtype.kind not in "fiub":
+    if dtype.kind not in "fiub" and dtype.name != "bfloat16":
         raise TypeError(f"sample_weight has dtype {dtype}, expected numbers")
     if given != shape:
         raise ValueError(
