@@ -1,13 +1,15 @@
 # Types of the extension module. Only types belong here; what the functions do is told by their
 # docstrings, in `src/python/docs`. Overloads carry two facts: the dtype (float16 and float32 stay
 # what they are, their losses are float32, and all else that is accepted becomes float64) and the
-# reduction ("none" gives an array, "mean" and "sum" a scalar). bfloat16 is no type of NumPy's own:
-# an array of it is of type `NDArray[Any]` here, and so are the results.
+# reduction ("none" gives an array, "mean" and "sum" a scalar). Of an array of unknown dtype,
+# `NDArray[Any]`, nothing is known of the results: bfloat16 is no type of NumPy's own, and tables do
+# not say what they hold.
 
 # The floats are subtypes of each other in part, as NumPy's stubs have it, so each pair of
 # overloads below would be reported.
 # mypy: disable-error-code="overload-overlap"
 
+from abc import ABCMeta
 from collections.abc import Sequence
 from typing import Any, Literal, Protocol, SupportsIndex, TypeAlias, overload, type_check_only
 
@@ -57,6 +59,15 @@ _Scalar_co = TypeVar("_Scalar_co", bound=np.generic, covariant=True)
 class _SupportsArray(Protocol[_Scalar_co]):
     def __array__(self) -> np.ndarray[Any, np.dtype[_Scalar_co]]: ...
 
+# No array has this dtype, so only those of unknown dtype fit. Their overloads come first, for those
+# fit the others, too.
+@type_check_only
+class _NoDtype(np.generic, metaclass=ABCMeta): ...
+
+_UnknownLike: TypeAlias = _SupportsArray[_NoDtype]
+# Losses and sums of theirs are scalars or arrays, of float32 or float64.
+_UnknownResult: TypeAlias = Any
+
 # Sequences are spelled out level by level: a recursive alias would let strings in.
 _T = TypeVar("_T")
 _Sequence2: TypeAlias = Sequence[_T] | Sequence[Sequence[_T]]
@@ -93,6 +104,11 @@ __version__: str
 
 @overload
 def softmax(
+    x: _UnknownLike, axis: _Axes = -1, *, where: _Mask | None = None,
+    out: NDArray[_NoDtype] | None = None,
+) -> NDArray[Any]: ...
+@overload
+def softmax(
     x: _Float64Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out64 | None = None,
 ) -> _Out64: ...
 @overload
@@ -106,6 +122,11 @@ def softmax(
 
 @overload
 def log_softmax(
+    x: _UnknownLike, axis: _Axes = -1, *, where: _Mask | None = None,
+    out: NDArray[_NoDtype] | None = None,
+) -> NDArray[Any]: ...
+@overload
+def log_softmax(
     x: _Float64Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out64 | None = None,
 ) -> _Out64: ...
 @overload
@@ -117,6 +138,10 @@ def log_softmax(
     x: _Float16Like, axis: _Axes = -1, *, where: _Mask | None = None, out: _Out16 | None = None,
 ) -> _Out16: ...
 
+@overload
+def logsumexp(
+    x: _UnknownLike, axis: _Axes = -1, *, where: _Mask | None = None, keepdims: bool = False,
+) -> _UnknownResult: ...
 @overload
 def logsumexp(
     x: _Float64Like, axis: _Axes = -1, *, where: _Mask | None = None, keepdims: Literal[True],
@@ -135,12 +160,28 @@ def logsumexp(
 ) -> NDArray[np.float32] | np.float32: ...
 
 @overload
+def sigmoid(x: _UnknownLike, *, out: NDArray[_NoDtype] | None = None) -> NDArray[Any]: ...
+@overload
+def sigmoid(x: float | np.integer[Any] | np.bool_, *, out: None = None) -> np.float64: ...
+@overload
+def sigmoid(x: np.float32, *, out: None = None) -> np.float32: ...
+@overload
+def sigmoid(x: np.float16, *, out: None = None) -> np.float16: ...
+@overload
 def sigmoid(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
 @overload
 def sigmoid(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
 @overload
 def sigmoid(x: _Float16Like, *, out: _Out16 | None = None) -> _Out16: ...
 
+@overload
+def log_sigmoid(x: _UnknownLike, *, out: NDArray[_NoDtype] | None = None) -> NDArray[Any]: ...
+@overload
+def log_sigmoid(x: float | np.integer[Any] | np.bool_, *, out: None = None) -> np.float64: ...
+@overload
+def log_sigmoid(x: np.float32, *, out: None = None) -> np.float32: ...
+@overload
+def log_sigmoid(x: np.float16, *, out: None = None) -> np.float16: ...
 @overload
 def log_sigmoid(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
 @overload
@@ -149,12 +190,25 @@ def log_sigmoid(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
 def log_sigmoid(x: _Float16Like, *, out: _Out16 | None = None) -> _Out16: ...
 
 @overload
+def softplus(x: _UnknownLike, *, out: NDArray[_NoDtype] | None = None) -> NDArray[Any]: ...
+@overload
+def softplus(x: float | np.integer[Any] | np.bool_, *, out: None = None) -> np.float64: ...
+@overload
+def softplus(x: np.float32, *, out: None = None) -> np.float32: ...
+@overload
+def softplus(x: np.float16, *, out: None = None) -> np.float16: ...
+@overload
 def softplus(x: _Float64Like, *, out: _Out64 | None = None) -> _Out64: ...
 @overload
 def softplus(x: _Float32Like, *, out: _Out32 | None = None) -> _Out32: ...
 @overload
 def softplus(x: _Float16Like, *, out: _Out16 | None = None) -> _Out16: ...
 
+@overload
+def softmax_vjp(
+    probs: _UnknownLike, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
+    out: NDArray[_NoDtype] | None = None,
+) -> NDArray[Any]: ...
 @overload
 def softmax_vjp(
     probs: _Float64Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
@@ -173,6 +227,11 @@ def softmax_vjp(
 
 @overload
 def log_softmax_vjp(
+    log_probs: _UnknownLike, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
+    out: NDArray[_NoDtype] | None = None,
+) -> NDArray[Any]: ...
+@overload
+def log_softmax_vjp(
     log_probs: _Float64Like, cotangent: ArrayLike, axis: SupportsIndex = -1, *,
     out: _Out64 | None = None,
 ) -> _Out64: ...
@@ -187,6 +246,13 @@ def log_softmax_vjp(
     out: _Out16 | None = None,
 ) -> _Out16: ...
 
+@overload
+def cross_entropy(
+    logits: _UnknownLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str = "mean",
+) -> _UnknownResult: ...
 @overload
 def cross_entropy(
     logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
@@ -230,6 +296,13 @@ def cross_entropy(
     reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
 
+@overload
+def cross_entropy_and_grad(
+    logits: _UnknownLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str = "mean", out: NDArray[_NoDtype] | None = None,
+) -> tuple[_UnknownResult, NDArray[Any]]: ...
 @overload
 def cross_entropy_and_grad(
     logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
@@ -294,6 +367,14 @@ def cross_entropy_and_grad(
     reduction: str, out: _Out16 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
 
+@overload
+def cross_entropy_and_grad_hess(
+    logits: _UnknownLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, label_smoothing: float = 0.0, z_loss: float = 0.0,
+    reduction: str = "mean", hessian: str = "exact",
+    out: _Pair[NDArray[_NoDtype], NDArray[_NoDtype]] | None = None,
+) -> tuple[_UnknownResult, NDArray[Any], NDArray[Any]]: ...
 @overload
 def cross_entropy_and_grad_hess(
     logits: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
@@ -369,6 +450,12 @@ def cross_entropy_and_grad_hess(
 
 @overload
 def nll_loss(
+    log_probs: _UnknownLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: str = "mean",
+) -> _UnknownResult: ...
+@overload
+def nll_loss(
     log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, reduction: Literal["mean", "sum"] = "mean",
@@ -404,6 +491,13 @@ def nll_loss(
     ignore_index: SupportsIndex | None = None, reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
 
+@overload
+def nll_loss_and_grad(
+    log_probs: _UnknownLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, reduction: str = "mean",
+    out: NDArray[_NoDtype] | None = None,
+) -> tuple[_UnknownResult, NDArray[Any]]: ...
 @overload
 def nll_loss_and_grad(
     log_probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
@@ -467,6 +561,13 @@ def nll_loss_and_grad(
 
 @overload
 def categorical_cross_entropy(
+    probs: _UnknownLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0,
+    reduction: str = "mean",
+) -> _UnknownResult: ...
+@overload
+def categorical_cross_entropy(
     probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
     weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
     ignore_index: SupportsIndex | None = None, eps: float = 0.0,
@@ -504,6 +605,13 @@ def categorical_cross_entropy(
     ignore_index: SupportsIndex | None = None, eps: float = 0.0, reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
 
+@overload
+def categorical_cross_entropy_and_grad(
+    probs: _UnknownLike, targets: ArrayLike, *, axis: SupportsIndex = -1,
+    weight: ArrayLike | None = None, sample_weight: ArrayLike | None = None,
+    ignore_index: SupportsIndex | None = None, eps: float = 0.0,
+    reduction: str = "mean", out: NDArray[_NoDtype] | None = None,
+) -> tuple[_UnknownResult, NDArray[Any]]: ...
 @overload
 def categorical_cross_entropy_and_grad(
     probs: _Float64Like, targets: ArrayLike, *, axis: SupportsIndex = -1,
@@ -570,6 +678,11 @@ def categorical_cross_entropy_and_grad(
 
 @overload
 def binary_cross_entropy(
+    probs: _UnknownLike, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: str = "mean",
+) -> _UnknownResult: ...
+@overload
+def binary_cross_entropy(
     probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
     reduction: Literal["mean", "sum"] = "mean",
 ) -> np.float64: ...
@@ -599,6 +712,11 @@ def binary_cross_entropy(
     reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
 
+@overload
+def binary_cross_entropy_and_grad(
+    probs: _UnknownLike, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
+    reduction: str = "mean", out: NDArray[_NoDtype] | None = None,
+) -> tuple[_UnknownResult, NDArray[Any]]: ...
 @overload
 def binary_cross_entropy_and_grad(
     probs: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None, eps: float = 0.0,
@@ -647,6 +765,11 @@ def binary_cross_entropy_and_grad(
 
 @overload
 def binary_cross_entropy_with_logits(
+    logits: _UnknownLike, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str = "mean",
+) -> _UnknownResult: ...
+@overload
+def binary_cross_entropy_with_logits(
     logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
     pos_weight: ArrayLike | None = None, reduction: Literal["mean", "sum"] = "mean",
 ) -> np.float64: ...
@@ -676,6 +799,12 @@ def binary_cross_entropy_with_logits(
     pos_weight: ArrayLike | None = None, reduction: str,
 ) -> NDArray[np.float32] | np.float32: ...
 
+@overload
+def binary_cross_entropy_with_logits_and_grad(
+    logits: _UnknownLike, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str = "mean",
+    out: NDArray[_NoDtype] | None = None,
+) -> tuple[_UnknownResult, NDArray[Any]]: ...
 @overload
 def binary_cross_entropy_with_logits_and_grad(
     logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
@@ -725,6 +854,12 @@ def binary_cross_entropy_with_logits_and_grad(
     pos_weight: ArrayLike | None = None, reduction: str, out: _Out16 | None = None,
 ) -> tuple[NDArray[np.float32] | np.float32, _Out16]: ...
 
+@overload
+def binary_cross_entropy_with_logits_and_grad_hess(
+    logits: _UnknownLike, targets: ArrayLike, *, weight: ArrayLike | None = None,
+    pos_weight: ArrayLike | None = None, reduction: str = "mean",
+    out: _Pair[NDArray[_NoDtype], NDArray[_NoDtype]] | None = None,
+) -> tuple[_UnknownResult, NDArray[Any], NDArray[Any]]: ...
 @overload
 def binary_cross_entropy_with_logits_and_grad_hess(
     logits: _Float64Like, targets: ArrayLike, *, weight: ArrayLike | None = None,
@@ -782,6 +917,10 @@ def binary_cross_entropy_with_logits_and_grad_hess(
 
 @overload
 def linear(
+    x: _UnknownLike, weight: ArrayLike, bias: ArrayLike | None = None,
+) -> NDArray[Any]: ...
+@overload
+def linear(
     x: _Float64Like, weight: ArrayLike, bias: ArrayLike | None = None,
 ) -> NDArray[np.float64]: ...
 @overload
@@ -793,6 +932,10 @@ def linear(
     x: _Float16Like, weight: ArrayLike, bias: ArrayLike | None = None,
 ) -> NDArray[np.float16]: ...
 
+@overload
+def top_k(
+    x: _UnknownLike, k: SupportsIndex, axis: SupportsIndex = -1,
+) -> tuple[NDArray[Any], NDArray[np.int64]]: ...
 @overload
 def top_k(
     x: _Float64Like, k: SupportsIndex, axis: SupportsIndex = -1,

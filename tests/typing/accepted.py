@@ -6,7 +6,10 @@ the results. A new function or option gets its line here. A wrong call goes to `
 
 from typing import Any, Literal, assert_type
 
+import ml_dtypes
 import numpy as np
+import polars as pl
+import xarray as xr
 from numpy.typing import NDArray
 
 import logitkit
@@ -14,6 +17,7 @@ import logitkit
 Array16 = NDArray[np.float16]
 Array32 = NDArray[np.float32]
 Array64 = NDArray[np.float64]
+AnyArray = NDArray[Any]
 HALF: Array16 = np.array([[1.0, 2.0, 3.0], [2.0, 0.5, 1.0]], np.float16)
 PROBS16: Array16 = np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], np.float16)
 SINGLE: Array32 = np.array([[1.0, 2.0, 3.0], [2.0, 0.5, 1.0]], np.float32)
@@ -22,6 +26,7 @@ LOGS32: Array32 = np.log(np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], np.flo
 LOGS64: Array64 = np.log(np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], np.float64))
 PROBS32: Array32 = np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], np.float32)
 PROBS64: Array64 = np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], np.float64)
+BFLOAT: AnyArray = np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], ml_dtypes.bfloat16)
 INTEGERS: NDArray[np.int16] = np.array([[1, 2, 3], [2, 0, 1]], np.int16)
 BOOLS: NDArray[np.bool_] = np.array([[True, False, True], [False, False, True]])
 TARGETS: NDArray[np.uint8] = np.array([0, 2], np.uint8)
@@ -285,3 +290,53 @@ def an_unknown_dtype_is_no_error() -> None:
     array: NDArray[Any] = SINGLE
     logitkit.softmax(unknown, out=unknown)
     logitkit.cross_entropy(array, TARGETS)
+    assert_type(logitkit.accuracy(BFLOAT, TARGETS), np.float64)
+    assert_type(logitkit.perplexity(BFLOAT, TARGETS), np.float64)
+
+
+def of_an_unknown_dtype_nothing_is_known() -> None:
+    """Such as bfloat16, and as tables, which hold columns of any."""
+    assert_type(logitkit.softmax(BFLOAT), AnyArray)
+    assert_type(logitkit.log_softmax(BFLOAT, out=np.zeros_like(BFLOAT)), AnyArray)
+    assert_type(logitkit.logsumexp(BFLOAT), Any)
+    assert_type(logitkit.sigmoid(BFLOAT), AnyArray)
+    assert_type(logitkit.log_sigmoid(BFLOAT), AnyArray)
+    assert_type(logitkit.softplus(BFLOAT), AnyArray)
+    assert_type(logitkit.softmax_vjp(BFLOAT, BFLOAT), AnyArray)
+    assert_type(logitkit.log_softmax_vjp(BFLOAT, BFLOAT), AnyArray)
+    assert_type(logitkit.linear(BFLOAT, BFLOAT), AnyArray)
+    assert_type(logitkit.top_k(BFLOAT, 1), tuple[AnyArray, NDArray[np.int64]])
+    assert_type(logitkit.cross_entropy(BFLOAT, TARGETS), Any)
+    assert_type(logitkit.cross_entropy(BFLOAT, TARGETS, reduction="none"), Any)
+    assert_type(logitkit.nll_loss(BFLOAT, TARGETS), Any)
+    assert_type(logitkit.categorical_cross_entropy(BFLOAT, TARGETS), Any)
+    assert_type(logitkit.binary_cross_entropy(BFLOAT, ONE_HOT), Any)
+    assert_type(logitkit.binary_cross_entropy_with_logits(BFLOAT, ONE_HOT), Any)
+    assert_type(logitkit.cross_entropy_and_grad(BFLOAT, TARGETS), tuple[Any, AnyArray])
+    assert_type(
+        logitkit.cross_entropy_and_grad_hess(BFLOAT, TARGETS, out=(np.zeros_like(BFLOAT), None)),
+        tuple[Any, AnyArray, AnyArray],
+    )
+    assert_type(logitkit.nll_loss_and_grad(BFLOAT, TARGETS), tuple[Any, AnyArray])
+    assert_type(logitkit.categorical_cross_entropy_and_grad(BFLOAT, TARGETS), tuple[Any, AnyArray])
+    assert_type(logitkit.binary_cross_entropy_and_grad(BFLOAT, ONE_HOT), tuple[Any, AnyArray])
+    assert_type(
+        logitkit.binary_cross_entropy_with_logits_and_grad(BFLOAT, ONE_HOT), tuple[Any, AnyArray]
+    )
+    assert_type(
+        logitkit.binary_cross_entropy_with_logits_and_grad_hess(BFLOAT, ONE_HOT),
+        tuple[Any, AnyArray, AnyArray],
+    )
+    assert_type(logitkit.softmax(pl.DataFrame(SINGLE)), AnyArray)
+    assert_type(logitkit.cross_entropy(SINGLE, pl.Series([0, 1])), np.float32)
+    assert_type(logitkit.softmax(xr.DataArray(SINGLE)), AnyArray)
+    assert_type(logitkit.cross_entropy(xr.DataArray(SINGLE), TARGETS), Any)
+
+
+def a_number_becomes_a_number() -> None:
+    assert_type(logitkit.sigmoid(2.0), np.float64)
+    assert_type(logitkit.sigmoid(np.float32(2)), np.float32)
+    assert_type(logitkit.log_sigmoid(2), np.float64)
+    assert_type(logitkit.log_sigmoid(np.int8(2)), np.float64)
+    assert_type(logitkit.softplus(np.float64(2)), np.float64)
+    assert_type(logitkit.softplus(np.float16(2)), np.float16)
