@@ -91,3 +91,17 @@ def one_bad(function: str, name: str, position: tuple[int, ...], value: float) -
 def rows_like(x: Array, axis: int = -1) -> Array:
     """Give class indices 0 for the rows of `x`."""
     return np.zeros(index_shape(x, axis), np.int64)
+
+
+def advice(function: str, *arguments: object, **options: object) -> str:
+    """Give the last clause of the message that a call is refused with."""
+    call: Any = getattr(logitkit, function)
+    with pytest.raises((TypeError, ValueError)) as caught:
+        call(*arguments, **options)
+    return re.split(r"[;:] ", str(caught.value))[-1]
+
+
+def followed(told: str, **names: object) -> Any:  # noqa: ANN401
+    """Evaluate the expression at the end of a piece of advice."""
+    expression = told.removeprefix("write ")
+    return eval(expression, {"np": np} | names)  # noqa: S307 - it is logitkit's own

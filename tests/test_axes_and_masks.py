@@ -288,10 +288,13 @@ def test_refusals(name: str) -> None:
     x = np.zeros((3, 4))
     function = getattr(logitkit, name)
     for mask, facts in (
-        (np.ones((3, 4), int), ("where", "int64", "bool", "astype")),
+        (np.ones((3, 4), int), ("where", "int64", "bool", "np.asarray")),
         (np.ones((3, 4), float), ("where", "float64", "bool")),
         ("yes", ("where", "bool")),
-        (np.array([True, False, None, True]), ("where", "object", "None False", "NaN", "astype")),
+        (
+            np.array([True, False, None, True]),
+            ("where", "object", "bool(None) is False", "NaN", "np.asarray"),
+        ),
     ):
         with pytest.raises(TypeError) as raised:
             function(x, where=mask)

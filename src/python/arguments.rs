@@ -13,19 +13,12 @@ use crate::loss::Reduction;
 
 /// An integer argument, whatever its size: those beyond `i128` become its limits.
 fn integer(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyResult<i128> {
-    let wrong_type = || {
-        let given = object
-            .get_type()
-            .name()
-            .map_or_else(|_| "?".into(), |name| name.to_string());
-        PyTypeError::new_err(format!("{name} is of type {given}, expected {expected}"))
-    };
     if let Ok(index) = object.cast_exact::<PyInt>()
         && let Ok(value) = index.extract::<i64>()
     {
         return Ok(value.into());
     }
-    let index = index_of(object)?.ok_or_else(wrong_type)?;
+    let index = index_of(object)?.ok_or_else(|| wrong_type(object, name, expected))?;
     match index.extract::<i128>() {
         Ok(value) => Ok(value),
         Err(_) if index.lt(0)? => Ok(i128::MIN),
@@ -61,11 +54,7 @@ fn number(object: &Bound<'_, PyAny>, name: &str) -> PyResult<f64> {
         if !error.is_instance_of::<PyTypeError>(object.py()) {
             return error;
         }
-        let given = object
-            .get_type()
-            .name()
-            .map_or_else(|_| "?".into(), |name| name.to_string());
-        PyTypeError::new_err(format!("{name} is of type {given}, expected a number"))
+        wrong_type(object, name, "a number")
     })
 }
 
@@ -82,6 +71,25 @@ pub(super) fn z_loss(object: &Bound<'_, PyAny>) -> PyResult<f64> {
 /// The `eps` argument.
 pub(super) fn eps(object: &Bound<'_, PyAny>) -> PyResult<f64> {
     number(object, "eps")
+}
+
+/// The `keepdims` argument.
+pub(super) fn keepdims(object: &Bound<'_, PyAny>) -> PyResult<bool> {
+    object.extract().map_err(|error: PyErr| {
+        if !error.is_instance_of::<PyTypeError>(object.py()) {
+            return error;
+        }
+        wrong_type(object, "keepdims", "True or False")
+    })
+}
+
+/// The TypeError for an argument of another type.
+fn wrong_type(object: &Bound<'_, PyAny>, name: &str, expected: &str) -> PyErr {
+    let given = object
+        .get_type()
+        .name()
+        .map_or_else(|_| "?".into(), |name| name.to_string());
+    PyTypeError::new_err(format!("{name} is of type {given}, expected {expected}"))
 }
 
 /// The `axis` argument as given, before the array is known.

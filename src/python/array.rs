@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefReference};
 
+use super::advice;
 use super::hold::Hold;
 use super::interop;
 use crate::float;
@@ -138,7 +139,7 @@ pub(super) fn check_not_mixed<T: Scalar>(
     }
     Err(PyTypeError::new_err(format!(
         "{name} has dtype {dtype} beside an array of {}; float16 and bfloat16 do not mix: convert \
-         one of them, for instance with {name}.astype(np.float32)",
+         one of them, for instance with np.asarray({name}, np.float32)",
         T::NAME
     )))
 }
@@ -198,15 +199,10 @@ pub(super) fn numeric<'py>(
     name: &str,
 ) -> PyResult<Bound<'py, PyUntypedArray>> {
     let array = given(object, name)?.cast_into::<PyUntypedArray>()?;
-    let dtype = array.dtype();
-    if Kind::of(&dtype)? != Kind::Unknown {
+    if Kind::of(&array.dtype())? != Kind::Unknown {
         return Ok(array);
     }
-    Err(PyTypeError::new_err(format!(
-        "{name} has dtype {dtype}; logitkit takes float16, bfloat16, float32 and float64, and \
-         integers and bools, which become float64: convert it, for instance with \
-         .astype(np.float32)"
-    )))
+    Err(advice::wrong_dtype(&array, name)?)
 }
 
 /// A TypeError for a masked array that masks something: what it says of the elements ends in what to
@@ -365,18 +361,8 @@ pub(super) fn weights<'py, T: Scalar>(
 /// A mask that was [`given_mask`] as bytes, 0 where it is False.
 pub(super) fn mask(array: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyArrayDyn<u8>>> {
     let array = array.cast_into::<PyUntypedArray>()?;
-    let dtype = array.dtype();
-    if dtype.kind() != b'b' {
-        let remedy = if dtype.kind() == b'O' {
-            "decide what None, NaN and strings in it mean (astype(bool) makes None False, but NaN and \
-             every string except the empty one True), replace them, and then write \
-             where.astype(bool)"
-        } else {
-            "write where.astype(bool), or a comparison such as where != 0"
-        };
-        return Err(PyTypeError::new_err(format!(
-            "where has dtype {dtype}, expected bool: True for the elements that count; {remedy}"
-        )));
+    if array.dtype().kind() != b'b' {
+        return Err(advice::wrong_mask(&array));
     }
     // Where another program wrote it a bool's byte need not be 0 or 1.
     let bytes = array.call_method1("view", ("uint8",))?;

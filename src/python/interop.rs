@@ -4,9 +4,10 @@
 //! what it does not do: arrays that are offered by DLPack alone, and torch's `bfloat16`, for which
 //! torch has no NumPy type.
 
-use pyo3::exceptions::{PyImportError, PyRuntimeError, PyTypeError};
+use pyo3::exceptions::{PyImportError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyList, PyTuple};
 
 /// Any array-like as an ndarray, of whatever dtype.
 pub(super) fn asarray<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -31,7 +32,24 @@ pub(super) fn asarray<'py>(object: &Bound<'py, PyAny>, name: &str) -> PyResult<B
             wrong
         });
     }
-    ASARRAY.import(py, "numpy", "asarray")?.call1((object,))
+    let array = ASARRAY.import(py, "numpy", "asarray")?.call1((object,));
+    array.map_err(|error| named(object, name, error))
+}
+
+/// What NumPy says of a list that it makes no array of, with the name of the argument.
+fn named(object: &Bound<'_, PyAny>, name: &str, error: PyErr) -> PyErr {
+    let py = object.py();
+    let is_sequence = object.is_instance_of::<PyList>() || object.is_instance_of::<PyTuple>();
+    if !is_sequence || !error.get_type(py).is(py.get_type::<PyValueError>()) {
+        return error;
+    }
+    let said = error.value(py).to_string();
+    let said = said.trim_end_matches('.');
+    let named = PyValueError::new_err(format!(
+        "{name} is no array: {said}; give rows of equal length"
+    ));
+    named.set_cause(py, Some(error));
+    named
 }
 
 /// Whether it is a tensor of torch's `bfloat16`. torch need not be there to tell.

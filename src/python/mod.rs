@@ -1,9 +1,10 @@
 //! The Python module `logitkit._core`: conversion, dispatch on the dtype, errors, threads.
 //!
 //! Bodies of a few lines that hand views to the public operations. What arrays are accepted stands
-//! in `array`, what arguments in `arguments`, how arrays become views in `hold`; no formula and no
+//! in `array`, what to write instead in `advice`, what arguments in `arguments`, how arrays become views in `hold`; no formula and no
 //! check of values belongs here.
 
+mod advice;
 mod arguments;
 mod array;
 mod binary;

@@ -4,7 +4,7 @@ use numpy::PyUntypedArrayMethods;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use super::arguments::{AxesArgument, AxisArgument};
+use super::arguments::{self, AxesArgument, AxisArgument};
 use super::array::{self, Companion, Output, Scores, with_dtype};
 use super::hold::Hold;
 use super::threads::run;
@@ -55,7 +55,7 @@ pub(super) fn logsumexp<'py>(
     x: &Object<'py>,
     axis: AxesArgument,
     r#where: Option<&Object<'py>>,
-    keepdims: bool,
+    #[pyo3(from_py_with = arguments::keepdims)] keepdims: bool,
 ) -> PyResult<Object<'py>> {
     let py = x.py();
     let (x, mask) = (array::given(x, "x")?, array::given_mask(r#where)?);
@@ -140,19 +140,21 @@ fn left_out<'a, T: Float>(
     written_as: f64,
 ) -> PyResult<Where<'a, T>> {
     let kept = mask.broadcast(x.shape()).ok_or_else(|| {
-        let error = Error::Broadcast {
-            name: "where",
-            given: mask.shape().to_vec(),
-            expected: x.shape().to_vec(),
-            like: "x",
-        };
-        if mask.shape() != x.shape_without_axes(axes) {
-            return error.into();
+        let (given, expected) = (mask.shape().to_vec(), x.shape().to_vec());
+        if given != x.shape_without_axes(axes) {
+            return PyErr::from(Error::Broadcast {
+                name: "where",
+                given,
+                expected,
+                like: "x",
+            });
         }
+        // Which axes are missing is known here alone.
         let index = |axis| if axes.contains(&axis) { "None" } else { ":" };
         let indices: Vec<_> = (0..x.dimensions()).map(index).collect();
         PyValueError::new_err(format!(
-            "{error}; if it holds a bool for each row, write where[{}]",
+            "where has shape {given:?}, which does not broadcast to {expected:?}, the shape of x; if \
+             it holds a bool for each row, write where[{}]",
             indices.join(", ")
         ))
     })?;
