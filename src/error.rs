@@ -1,7 +1,10 @@
 //! The one error type. Every message that a user of the crate or of the Python module reads is
-//! written here; the Python bindings only choose the exception class.
+//! written here; the Python bindings only choose the exception class. What to write instead of an
+//! array of the wrong shape is told by `hints`.
 
 use thiserror::Error;
+
+use crate::hints;
 
 /// What an operation of this crate can refuse. Nothing has been written when one is returned.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -19,7 +22,10 @@ pub enum Error {
         dimensions: usize,
     },
     /// Two arrays that must have one shape have two.
-    #[error("{name} has shape {given:?}, expected {expected:?}, the shape of {like}")]
+    #[error(
+        "{name} has shape {given:?}, expected {expected:?}, the shape of {like}{}",
+        hints::of_shape(name, given, expected)
+    )]
     Shape {
         /// The argument at fault.
         name: &'static str,
@@ -44,7 +50,8 @@ pub enum Error {
     #[error(
         "targets of dtype {dtype} have shape {targets:?}, logits have shape {logits:?} with \
          classes on axis {axis}; give integer class indices of shape {indices:?}, or \
-         probabilities (floats, or a one-hot matrix of ints or bools) of shape {logits:?}{hint}"
+         probabilities (floats, or a one-hot matrix of ints or bools) of shape {logits:?}{hint}{}",
+        hints::of_targets(dtype, targets, logits, *axis)
     )]
     TargetsShape {
         /// The element type of the targets.
@@ -74,6 +81,28 @@ pub enum Error {
         indices: Vec<usize>,
         /// The axis of the classes.
         axis: usize,
+    },
+    /// Targets that are no class indices for these scores where nothing else is taken.
+    #[error(
+        "{function} needs class indices, but targets of dtype {dtype} have shape {targets:?} beside \
+         scores of shape {scores:?} with classes on axis {axis}; give integer class indices of shape \
+         {:?}{hint}{}",
+        hints::without(scores, *axis),
+        hints::of_indices(targets, scores, *axis)
+    )]
+    IndicesShape {
+        /// The function that was called.
+        function: &'static str,
+        /// The element type of the targets.
+        dtype: &'static str,
+        /// Their shape.
+        targets: Vec<usize>,
+        /// The shape of the scores.
+        scores: Vec<usize>,
+        /// The axis of the classes.
+        axis: usize,
+        /// What to write instead, if that can be told.
+        hint: &'static str,
     },
     /// A class index that names no class.
     #[error(
@@ -133,7 +162,10 @@ pub enum Error {
         classes: usize,
     },
     /// A value outside the interval that its meaning allows.
-    #[error("{name}{position:?} is {value:?}, expected a value in [0, 1]{hint}")]
+    #[error(
+        "{name}{position:?} is {value:?}, expected a value in [0, 1]{hint}{}",
+        hints::of_sign(name, *value)
+    )]
     NotAProbability {
         /// The argument at fault.
         name: &'static str,
@@ -146,7 +178,8 @@ pub enum Error {
     },
     /// Shapes that do not broadcast.
     #[error(
-        "{name} has shape {given:?}, which does not broadcast to {expected:?}, the shape of {like}"
+        "{name} has shape {given:?}, which does not broadcast to {expected:?}, the shape of {like}{}",
+        hints::of_broadcast(name, given, expected)
     )]
     Broadcast {
         /// The argument at fault.

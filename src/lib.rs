@@ -93,6 +93,7 @@ mod error;
 #[cfg(feature = "python")]
 mod exact;
 mod float;
+mod hints;
 mod kernel;
 mod lanes;
 mod linear;

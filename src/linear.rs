@@ -31,7 +31,7 @@ use crate::lanes::{check_memory, check_shape};
 /// # Errors
 ///
 /// [`AxisOutOfBounds`](Error::AxisOutOfBounds) if `x` has no dimensions, [`Shape`](Error::Shape) if
-/// `x` or `bias` does not fit `weight`.
+/// `x` or `bias` does not fit `weight`, [`Dimensions`](Error::Dimensions) if `weight` is transposed.
 ///
 /// # Examples
 ///
@@ -67,6 +67,7 @@ pub fn linear<T: Element, D: Dimension>(
     let (outputs, features) = weight.dim();
     let mut expected = x.shape().to_vec();
     expected[last] = features;
+    check_weight(x.shape(), weight.shape())?;
     check_shape("x", x.shape(), &expected, "weight's features")?;
     if let Some(bias) = bias {
         check_shape("bias", bias.shape(), &[outputs], "weight's outputs")?;
@@ -90,4 +91,18 @@ pub fn linear<T: Element, D: Dimension>(
         .mapv(|sum| T::from_compute(T::Compute::from_f64(sum)))
         .into_shape_with_order(shape);
     Ok(result.expect("as many elements"))
+}
+
+/// An error for a weight that would fit if it were transposed.
+pub(crate) fn check_weight(x: &[usize], weight: &[usize]) -> Result<()> {
+    match (x, weight) {
+        ([.., features], [first, last]) if features != last && features == first => {
+            Err(Error::Dimensions {
+                name: "weight",
+                given: weight.to_vec(),
+                expected: "(outputs, features) with the features of x last; write weight.T",
+            })
+        }
+        _ => Ok(()),
+    }
 }

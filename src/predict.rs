@@ -102,7 +102,7 @@ pub fn top_k<T: Element, D: Dimension>(
 /// # Errors
 ///
 /// [`AxisOutOfBounds`](Error::AxisOutOfBounds), [`K`](Error::K) if `k` is larger than the number of
-/// classes, [`TargetsShape`](Error::TargetsShape) or [`IndicesNeeded`](Error::IndicesNeeded) if the
+/// classes, [`IndicesShape`](Error::IndicesShape) or [`IndicesNeeded`](Error::IndicesNeeded) if the
 /// targets are not class indices of the right shape, [`ClassIndex`](Error::ClassIndex) if one is
 /// outside [0, C) and not `ignore_index`. Negative indices do not wrap.
 ///

@@ -168,25 +168,44 @@ impl TargetsView<'_> {
                 indices,
                 axis,
             }),
-            _ => Err(self.shape_error(shape, axis)),
+            _ => Err(Error::IndicesShape {
+                function,
+                dtype: self.dtype(),
+                targets: self.shape().to_vec(),
+                scores: shape.to_vec(),
+                axis,
+                hint: self.hint(&indices),
+            }),
         }
     }
 
     pub(crate) fn shape_error(&self, shape: &[usize], axis: usize) -> Error {
         let mut indices = shape.to_vec();
         indices.remove(axis);
-        let hint = if self.shape() == indices {
-            "; class indices are integers: write targets.astype(int) if these hold such"
-        } else {
-            ""
-        };
         Error::TargetsShape {
             dtype: self.dtype(),
             targets: self.shape().to_vec(),
             logits: shape.to_vec(),
             axis,
+            hint: self.hint(&indices),
             indices,
-            hint,
+        }
+    }
+
+    /// How numbers of the shape of class indices become such, which depends on what they are.
+    fn hint(&self, indices: &[usize]) -> &'static str {
+        match self {
+            Self::Probabilities(soft) if soft.shape() == indices => {
+                if soft.holds(|value| !value.is_nan() && value.fract() != 0.0) {
+                    "; class indices are whole, and not all of these are"
+                } else if soft.holds(f64::is_nan) {
+                    "; NaN is no class: write np.nan_to_num(targets, nan=-100).astype(int) and pass \
+                     ignore_index=-100 to leave such rows out"
+                } else {
+                    "; write np.asarray(targets, int) for the indices that these hold"
+                }
+            }
+            _ => "",
         }
     }
 
@@ -203,6 +222,9 @@ pub(crate) trait SoftTargets: Sync {
     fn shape(&self) -> &[usize];
     fn dtype(&self) -> &'static str;
     fn rows(&self, axis: usize) -> Box<dyn SoftRows + '_>;
+
+    /// Whether a condition holds for any of them.
+    fn holds(&self, condition: fn(f64) -> bool) -> bool;
 }
 
 /// The rows of probabilities along the axis of the classes.
@@ -246,6 +268,12 @@ impl<P: Probability> SoftTargets for Probabilities<'_, P> {
 
     fn rows(&self, axis: usize) -> Box<dyn SoftRows + '_> {
         Box::new(self.view.rows(axis))
+    }
+
+    fn holds(&self, condition: fn(f64) -> bool) -> bool {
+        let elements = self.view.elements();
+        let holds = |row| condition(elements.value(row).to_f64());
+        find_number(elements.count(), holds).is_some()
     }
 }
 

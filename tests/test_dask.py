@@ -339,7 +339,7 @@ BAD: list[tuple[type[Exception], str, Callable[[], Any]]] = [
     (np.exceptions.AxisError, "0", lambda: lkd.softmax(da.zeros(()))),
     (ValueError, "unknown size", lambda: lkd.softmax(X[X[:, 0] > 0])),
     (ValueError, r"\[5\].*\[4, 3\]", lambda: lkd.cross_entropy(X, np.zeros(5, int))),
-    (ValueError, "integers", lambda: lkd.cross_entropy(X, np.zeros(4))),
+    (ValueError, "asarray", lambda: lkd.cross_entropy(X, np.zeros(4))),
     (ValueError, "reduction", lambda: lkd.cross_entropy(X, Y, reduction="avg")),
     (ValueError, "label_smoothing", lambda: lkd.cross_entropy(X, Y, label_smoothing=2.0)),
     (ValueError, "weight has shape", lambda: lkd.cross_entropy(X, Y, weight=[1.0])),

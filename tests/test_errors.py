@@ -159,7 +159,7 @@ def test_shapes_of_targets_of_accuracy(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("kind", [np.float64, np.float32, np.bool_])
 def test_indices_are_integers(function: str, kind: type) -> None:
     """Floats that hold indices are a common slip: the message gives both remedies."""
-    facts = (rf"\b{np.dtype(kind).name}\b", "integer", "one-hot", r"astype\(")
+    facts = (rf"\b{np.dtype(kind).name}\b", "integer", "one-hot", r"np\.asarray\(targets, int\)")
     refused(function, ValueError, *facts, targets=np.zeros(3, kind))
 
 

@@ -9,6 +9,7 @@ use super::errors::axis_error;
 use super::threads::check_environment;
 use crate::error::Error;
 use crate::lanes::check_shape;
+use crate::linear::check_weight;
 
 type Object<'py> = Bound<'py, PyAny>;
 
@@ -52,6 +53,7 @@ fn product<'py, T: Scalar>(
     };
     let mut expected = leading.to_vec();
     expected.push(features);
+    check_weight(x.shape(), weight.shape())?;
     check_shape("x", x.shape(), &expected, "weight's features")?;
     if let Some(bias) = bias {
         check_shape("bias", bias.shape(), &[outputs], "weight's outputs")?;
