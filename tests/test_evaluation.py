@@ -10,7 +10,7 @@ import ml_dtypes
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import logitkit
@@ -341,6 +341,7 @@ def test_sums_are_exact(values: list[float]) -> None:
         max_size=60,
     )
 )
+@example([(0, math.inf), (0, -1e308), (0, -1e308)])
 def test_sums_of_groups(pairs: list[tuple[int, float]]) -> None:
     sums = ExactSums(4)
     values = np.array([value for _, value in pairs])

@@ -65,7 +65,9 @@ class ExactSums:
         """Give the sums, each rounded once."""
         values = np.zeros(self._groups)
         for group, units in self._units.items():
-            values[group] = _rounded(units) + self._special.get(group, 0.0)
+            # What is finite may sum to more than a float holds, which must not meet an inf.
+            special = self._special.get(group)
+            values[group] = _rounded(units) if special is None else special
         return values
 
 
