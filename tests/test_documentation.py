@@ -19,6 +19,7 @@ FUNCTIONS = [name for name in logitkit.__all__ if not name.startswith("__")]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What they say stands elsewhere, or is no Python.
 WITHOUT_EXAMPLES = {"api.md", "changelog.md", "index.md", "rust.md", "safety.md", "shell.md"}
+WITHOUT_EXAMPLES |= {"tests.md"}
 
 # What the examples of a page import, and the tools do not have.
 NEEDS = {"torch.md": "torch"}

@@ -68,6 +68,45 @@ def test_the_crate_has_what_the_page_for_rust_names() -> None:
     assert named <= {*re.findall(r"\w+", uses), *NO_ITEMS}
 
 
+# The tests by promise
+
+
+def named_tests() -> list[tuple[str, str]]:
+    """Give what the page on tests names: a make target or "make test", and a file or folder."""
+    page = (DOCS / "tests.md").read_text(encoding="utf-8")
+    found = []
+    for row in re.findall(r"^\|(.*)\|$", page, re.MULTILINE):
+        *_, run_by, tests = row.split(" | ")
+        target = run_by.strip("`") if run_by.startswith("`make ") else "make test"
+        found += [(target, name) for name in re.findall(r"`((?:src|tests)/[^`]+)`", tests)]
+    return found
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    named = {name for _, name in named_tests()}
+    assert len(named) > 50
+    for name in named:
+        assert (ROOT / name).exists(), name
+
+
+def test_every_file_of_tests_is_named() -> None:
+    named = {name for _, name in named_tests()}
+    files = [*(ROOT / "tests").glob("test_*.py"), *(ROOT / "tests").glob("*.rs")]
+    rust = [path for path in (ROOT / "src").rglob("*.rs") if path.parent.name != "tests"]
+    files += [path for path in rust if "#[test]" in path.read_text(encoding="utf-8")]
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= named
+
+
+def test_the_targets_that_run_tests_are_there() -> None:
+    """What `make test-torch` runs is what the page says it does."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target, _ in named_tests():
+        assert f"\n{target.removeprefix('make ')}: " in makefile, target
+    (torch,) = re.findall(r"^TORCH_TESTS := ((?:.*\\\n)*.*)$", makefile, re.MULTILINE)
+    run = [name for target, name in named_tests() if target == "make test-torch"]
+    assert sorted(torch.replace("\\\n", " ").split()) == sorted(run)
+
+
 # Formulas
 
 
