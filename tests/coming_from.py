@@ -5,7 +5,7 @@ each. Nothing here judges a result.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from logitkit import (
     categorical_cross_entropy,
     cross_entropy,
     cross_entropy_and_grad,
+    cross_entropy_and_grad_hess,
     linear,
     log_sigmoid,
     log_softmax,
@@ -36,6 +37,7 @@ from logitkit import (
 )
 from logitkit import binary_cross_entropy_with_logits as with_logits
 from logitkit import binary_cross_entropy_with_logits_and_grad as with_logits_and_grad
+from logitkit import binary_cross_entropy_with_logits_and_grad_hess as with_logits_and_grad_hess
 
 ROOT = Path(__file__).parent.parent
 RECORD = json.loads((ROOT / "tests/data/coming_from.json").read_text(encoding="utf-8"))
@@ -80,11 +82,20 @@ LOG_PROBS = Z - np.log(np.exp(Z).sum(axis=1, keepdims=True))
 LOSSES = -LOG_PROBS[range(3), Y]
 GRADS = np.exp(LOG_PROBS) - np.eye(3)
 KEPT = np.array([True, False, True])
+NEGATIVE_ENTROPIES = (SOFT * np.log(SOFT, out=np.zeros((3, 3)), where=SOFT > 0)).sum(axis=1)
 
 
 def none(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:  # noqa: ANN401
     """Call a loss without a reduction."""
     return function(*arguments, reduction="none", **options)
+
+
+def evaluated(parts: Iterable[slice]) -> Iterable[float]:
+    """Give the accuracies of an evaluation of parts."""
+    evaluation = logitkit.Evaluation(k=(1, 2))
+    for part in parts:
+        evaluation.update(Z[part], Y[part])
+    return evaluation.result().accuracy.values()
 
 
 def signed_logsumexp() -> Any:  # noqa: ANN401
@@ -133,6 +144,18 @@ TORCH: Mapping[str, Call] = {
     "argmax": lambda: top_k(Z, 1)[1][:, 0],
     "linear": lambda: linear(Z, SOFT, BIAS),
     "linear, no bias": lambda: linear(Z, SOFT),
+    "torch.special": lambda: {
+        "softmax": softmax(Z),
+        "log_softmax": log_softmax(Z),
+        "logsumexp": logsumexp(Z),
+        "expit": sigmoid(ELEMENTS),
+    },
+    "torch.nn": lambda: {
+        "CrossEntropyLoss": cross_entropy(Z, Y, weight=W, label_smoothing=0.25),
+        "NLLLoss": nll_loss(log_softmax(Z), Y, weight=W),
+        "BCELoss": binary_cross_entropy(BP, T, reduction="sum"),
+        "BCEWithLogitsLoss": with_logits(B, T, pos_weight=PW),
+    },
     "cross_entropy": lambda: cross_entropy(Z, Y),
     "cross_entropy, none": lambda: none(cross_entropy, Z, Y),
     "cross_entropy, sum": lambda: cross_entropy(Z, Y, reduction="sum"),
@@ -190,6 +213,11 @@ TORCH: Mapping[str, Call] = {
         )
     ),
     "with_logits, targets broadcast": lambda: with_logits(B, T[0]),
+    "multilabel_soft_margin_loss": lambda: with_logits(B, T),
+    "multilabel_soft_margin_loss, none": lambda: none(with_logits, B, T).mean(axis=-1),
+    "multilabel_soft_margin_loss, weight": lambda: with_logits(B, T, weight=PW),
+    "hessian, cross_entropy": lambda: cross_entropy_and_grad_hess(Z, Y)[2],
+    "hessian, with_logits": lambda: with_logits_and_grad_hess(B, T)[2],
     "backward, softmax": lambda: softmax_vjp(softmax(Z), G),
     "backward, log_softmax": lambda: log_softmax_vjp(log_softmax(Z), G),
     "backward, logsumexp": lambda: G[0][:, None] * softmax(Z),
@@ -250,6 +278,8 @@ JAX: Mapping[str, Call] = {
     "value_and_grad": lambda: cross_entropy_and_grad(Z, Y),
     "value_and_grad, NaN row": lambda: cross_entropy_and_grad(np.where(Z == 2.0, NAN, Z), Y),
     "value_and_grad, binary": lambda: with_logits_and_grad(B, T),
+    "hessian": lambda: cross_entropy_and_grad_hess(Z, Y)[2],
+    "hessian, binary": lambda: with_logits_and_grad_hess(B, T)[2],
     "optax soft": lambda: none(cross_entropy, Z, SOFT),
     "optax soft, axis 0": lambda: none(cross_entropy, Z, SOFT, axis=0),
     "optax soft, where": lambda: none(
@@ -260,6 +290,7 @@ JAX: Mapping[str, Call] = {
     "optax integer, axis 0": lambda: none(cross_entropy, Z.T, Y, axis=0),
     "optax integer, where": lambda: none(cross_entropy, np.where(MASK, Z, -INF), [1, 2, 2]),
     "optax sigmoid": lambda: none(with_logits, B, T),
+    "optax kl_divergence": lambda: none(nll_loss, log_softmax(Z), SOFT) + NEGATIVE_ENTROPIES,
     "optax smooth_labels": lambda: none(cross_entropy, Z, Y, label_smoothing=0.25),
     "optax smooth_labels, soft": lambda: none(cross_entropy, Z, SOFT, label_smoothing=0.25),
 }
@@ -302,6 +333,10 @@ KERAS: Mapping[str, Call] = {
     "ops.log_sigmoid": lambda: log_sigmoid(Z),
     "ops.softplus": lambda: softplus(Z),
     "ops.top_k": lambda: top_k(Z, 2)[1],
+    "ops.sparse_categorical_crossentropy": lambda: none(cross_entropy, Z, Y),
+    "ops.categorical_crossentropy": lambda: none(cross_entropy, Z, SOFT),
+    "ops.binary_crossentropy": lambda: none(with_logits, B, T),
+    "metrics with a state": lambda: [*evaluated((slice(0, 1), slice(1, 3)))],
     "accuracy": lambda: [accuracy(z, y) for z, y in zip(Z, Y, strict=True)],
     "top-2 accuracy": lambda: [accuracy(z, y, k=2) for z, y in zip(Z, Y, strict=True)],
 }

@@ -111,6 +111,7 @@ def test_elements() -> None:
     close(logitkit.sigmoid(x), scipy.special.expit(x))
     close(logitkit.log_sigmoid(x), scipy.special.log_expit(x))
     close(logitkit.softplus(x), np.logaddexp(0, x))
+    close(logitkit.softplus(x), scipy.special.softplus(x))
 
 
 def test_tiny_probabilities() -> None:
@@ -121,9 +122,10 @@ def test_tiny_probabilities() -> None:
 
 
 @pytest.mark.filterwarnings("default:invalid value")
-def test_logaddexp_of_nan() -> None:
-    with pytest.warns(RuntimeWarning, match="invalid value"):
-        assert np.isnan(np.logaddexp(0, NAN))
+def test_softplus_of_nan() -> None:
+    for theirs in (lambda x: np.logaddexp(0, x), scipy.special.softplus):
+        with pytest.warns(RuntimeWarning, match="invalid value"):
+            assert np.isnan(theirs(NAN))
     assert np.isnan(logitkit.softplus(NAN))
 
 
@@ -284,3 +286,75 @@ def test_scores_that_are_nan(metrics: Any) -> None:  # noqa: ANN401
     with pytest.raises(ValueError, match="NaN"):
         metrics.top_k_accuracy_score(Y, bad)
     assert logitkit.accuracy(bad[:1], [0]) == 1.0
+
+
+def test_softmax_of_scikit_learn() -> None:
+    """It takes two dimensions, no others."""
+    theirs = importlib.import_module("sklearn.utils.extmath").softmax
+    close(logitkit.softmax(Z), theirs(Z))
+    with pytest.raises(np.exceptions.AxisError):
+        theirs(Z[0])
+    assert logitkit.softmax(Z[0]).shape == (3,)
+
+
+# Calibration, by scikit-learn
+
+
+def drawn(classes: int) -> tuple[Any, Any]:
+    """Draw logits, and classes that they know something of."""
+    rng = np.random.default_rng(classes)
+    logits = 2 * rng.normal(size=(400, classes))
+    return logits, (logits + 3 * rng.normal(size=logits.shape)).argmax(axis=1)
+
+
+def evaluated(logits: Any, y: Any) -> Any:  # noqa: ANN401
+    """Evaluate in parts."""
+    evaluation = logitkit.Evaluation(k=(), bins=10)
+    for part in (slice(0, 150), slice(150, None)):
+        evaluation.update(logits[part], y[part])
+    return evaluation.result()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_brier_score_loss(metrics: Any, classes: int) -> None:  # noqa: ANN401
+    """Of two classes it is half of ours, unless it is told not to halve."""
+    z, y = drawn(classes)
+    ours, probs = evaluated(z, y).brier, logitkit.softmax(z)
+    labels = range(classes)
+    theirs = metrics.brier_score_loss(y, probs, labels=labels)
+    close(ours, 2 * theirs if classes == 2 else theirs, rtol=1e-12)
+    close(ours, metrics.brier_score_loss(y, probs, labels=labels, scale_by_half=False), 1e-12)
+    if classes == 2:
+        close(ours, 2 * metrics.brier_score_loss(y, probs[:, 1]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_calibration_curve(classes: int) -> None:
+    """Ours has the empty bins, too."""
+    curve = importlib.import_module("sklearn.calibration").calibration_curve
+    z, y = drawn(classes)
+    probs, table = logitkit.softmax(z), evaluated(z, y).reliability
+    right, confidence = curve(probs.argmax(axis=1) == y, probs.max(axis=1), n_bins=10)
+    filled = ~np.isnan(table.accuracy)
+    assert not filled.all()
+    close(table.accuracy[filled], right, rtol=1e-12)
+    close(table.confidence[filled], confidence, rtol=1e-12)
+
+
+def test_calibration_by_temperature() -> None:
+    """scikit-learn fits it to a classifier that is frozen; the temperature is not 1."""
+    calibration, frozen, linear = (
+        importlib.import_module(f"sklearn.{name}")
+        for name in ("calibration", "frozen", "linear_model")
+    )
+    x = np.random.default_rng(0).normal(size=(300, 4))
+    y = (2 * x[:, :3] + 3 * np.random.default_rng(1).normal(size=(300, 3))).argmax(axis=1)
+    classifier = linear.LogisticRegression(C=100.0).fit(x[:40], y[:40])
+    calibrated = calibration.CalibratedClassifierCV(
+        frozen.FrozenEstimator(classifier), method="temperature"
+    ).fit(x[40:], y[40:])
+    z = classifier.decision_function(x)
+    fit = logitkit.fit_temperature(z[40:], y[40:])
+    assert fit.temperature > 1.2
+    want = calibrated.predict_proba(x)
+    np.testing.assert_allclose(logitkit.softmax(z / fit.temperature), want, rtol=1e-6, atol=1e-7)

@@ -84,14 +84,20 @@ def jax_gradients(jax: Any) -> Answers:  # noqa: ANN401
     def mean_loss(x: Tensor) -> Tensor:
         return integer(x, y).mean()
 
+    def binary_loss(x: Tensor) -> Tensor:
+        return optax.sigmoid_binary_cross_entropy(x, t).mean()
+
+    def diagonal(loss: Any, x: Tensor) -> Tensor:  # noqa: ANN401
+        return jnp.diagonal(jax.hessian(loss)(x).reshape(x.size, -1)).reshape(x.shape)
+
     return {
         "vjp, softmax": jax.vjp(jax.nn.softmax, z)[1](g)[0],
         "vjp, log_softmax": jax.vjp(jax.nn.log_softmax, z)[1](g)[0],
         "value_and_grad": jax.value_and_grad(mean_loss)(z),
         "value_and_grad, NaN row": jax.value_and_grad(mean_loss)(bad),
-        "value_and_grad, binary": jax.value_and_grad(
-            lambda x: optax.sigmoid_binary_cross_entropy(x, t).mean()
-        )(binary),
+        "value_and_grad, binary": jax.value_and_grad(binary_loss)(binary),
+        "hessian": diagonal(mean_loss, z),
+        "hessian, binary": diagonal(binary_loss, binary),
     }
 
 
@@ -127,6 +133,7 @@ def optax_losses(jax: Any) -> Answers:  # noqa: ANN401
         "optax sigmoid, target 2": sigmoid(jnp.array([1.0]), jnp.array([2.0])),
         "optax sigmoid, targets broadcast": sigmoid(binary, t[0]),
         "optax sigmoid, infinite": sigmoid(infinite, ends),
+        "optax kl_divergence": optax.kl_divergence(jax.nn.log_softmax(z), soft),
         "optax smooth_labels": loss(z, optax.smooth_labels(hot, 0.25)),
         "optax smooth_labels, soft": loss(z, optax.smooth_labels(soft, 0.25)),
         "optax smooth_labels, integers": attempt(lambda: optax.smooth_labels(y, 0.25)),

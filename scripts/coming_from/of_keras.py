@@ -133,6 +133,12 @@ def keras_functions(keras: Any) -> Answers:  # noqa: ANN401
     """Functions on arrays, and metrics."""
     ops, metrics = keras.ops, keras.metrics
     z, y = given("logits", np.float32), given("classes")
+    soft, t = given("soft", np.float32), given("binary_targets", np.float32)
+    binary = given("binary_logits", np.float32)
+    states = [metrics.SparseCategoricalAccuracy(), metrics.SparseTopKCategoricalAccuracy(k=2)]
+    for state in states:
+        for part in (slice(0, 1), slice(1, 3)):
+            state.update_state(y[part], z[part])
     tied, last = np.array([[0.5, 0.5, 0.5, 0.1]], np.float32), np.array([2])
     answers = {
         "k by default": inspect.signature(metrics.sparse_top_k_categorical_accuracy)
@@ -146,6 +152,12 @@ def keras_functions(keras: Any) -> Answers:  # noqa: ANN401
         "ops.log_sigmoid": ops.log_sigmoid(z),
         "ops.softplus": ops.softplus(z),
         "ops.top_k": ops.top_k(z, 2)[1],
+        "ops.sparse_categorical_crossentropy": ops.sparse_categorical_crossentropy(
+            y, z, from_logits=True
+        ),
+        "ops.categorical_crossentropy": ops.categorical_crossentropy(soft, z, from_logits=True),
+        "ops.binary_crossentropy": ops.binary_crossentropy(t, binary, from_logits=True),
+        "metrics with a state": ops.stack([state.result() for state in states]),
         "accuracy": metrics.sparse_categorical_accuracy(y, z),
         "top-2 accuracy": metrics.sparse_top_k_categorical_accuracy(y, z, k=2),
         "top-1 accuracy of ties": metrics.sparse_top_k_categorical_accuracy(last, tied, k=1),

@@ -15,7 +15,8 @@ def torch_answers() -> Answers:
     torch: Any = importlib.import_module("torch")
     torch.set_default_dtype(torch.float64)
     answers = torch_rows(torch) | torch_losses(torch) | torch_probs(torch) | torch_binary(torch)
-    return answers | torch_gradients(torch) | torch_tensors(torch)
+    answers |= torch_classes(torch) | torch_gradients(torch)
+    return answers | torch_hessians(torch) | torch_tensors(torch)
 
 
 def torch_inputs(torch: Any) -> Callable[..., Tensor]:  # noqa: ANN401
@@ -91,6 +92,12 @@ def torch_rows(torch: Any) -> Answers:  # noqa: ANN401
             torch.tensor([[1e8, 1.0, -1e8]], dtype=single), torch.ones((1, 3), dtype=single)
         ),
         "set_num_threads 0": attempt(lambda: torch.set_num_threads(0)),
+        "torch.special": {
+            "softmax": torch.special.softmax(z, 1),
+            "log_softmax": torch.special.log_softmax(z, 1),
+            "logsumexp": torch.special.logsumexp(z, 1),
+            "expit": torch.special.expit(elements),
+        },
     }
 
 
@@ -201,6 +208,13 @@ def torch_binary(torch: Any) -> Answers:  # noqa: ANN401
         "with_logits, weight": loss(z, t, weight=weights["weight"]),
         "with_logits, pos_weight": loss(z, t, pos_weight=weights["pos_weight"]),
         "with_logits, both": with_grad(lambda x: loss(x, t, **weights), z),
+        "multilabel_soft_margin_loss": functional.multilabel_soft_margin_loss(z, t),
+        "multilabel_soft_margin_loss, none": functional.multilabel_soft_margin_loss(
+            z, t, reduction="none"
+        ),
+        "multilabel_soft_margin_loss, weight": functional.multilabel_soft_margin_loss(
+            z, t, weight=weights["pos_weight"]
+        ),
         "with_logits, target 2": loss(one, two),
         "with_logits, integer targets": attempt(lambda: loss(one, one.long())),
         "with_logits, targets broadcast": attempt(lambda: loss(z, t[0])),
@@ -209,6 +223,42 @@ def torch_binary(torch: Any) -> Answers:  # noqa: ANN401
         "with_logits, float32 gradient of 20": with_grad(
             lambda x: loss(x, twenty / 20, reduction="none"), twenty
         ),
+    }
+
+
+def torch_classes(torch: Any) -> Answers:  # noqa: ANN401
+    """Ask the classes of losses, with an option each."""
+    make = torch_inputs(torch)
+    z, y, t = make("logits"), make("classes"), make("binary_targets")
+    weight, pos_weight = make("class_weights"), make("pos_weights")
+    return {
+        "torch.nn": {
+            "CrossEntropyLoss": torch.nn.CrossEntropyLoss(weight, label_smoothing=0.25)(z, y),
+            "NLLLoss": torch.nn.NLLLoss(weight)(torch.log_softmax(z, 1), y),
+            "BCELoss": torch.nn.BCELoss(reduction="sum")(make("binary_probs"), t),
+            "BCEWithLogitsLoss": torch.nn.BCEWithLogitsLoss(pos_weight=pos_weight)(
+                make("binary_logits"), t
+            ),
+        }
+    }
+
+
+def torch_hessians(torch: Any) -> Answers:  # noqa: ANN401
+    """Give the diagonals of Hessians of sums of losses."""
+    functional: Any = importlib.import_module("torch.nn.functional")
+    make = torch_inputs(torch)
+    y, t = make("classes"), make("binary_targets")
+    losses = {
+        "cross_entropy": (lambda x: functional.cross_entropy(x, y), make("logits")),
+        "with_logits": (
+            lambda x: functional.binary_cross_entropy_with_logits(x, t),
+            make("binary_logits"),
+        ),
+    }
+    hessian = torch.autograd.functional.hessian
+    return {
+        f"hessian, {name}": hessian(loss, x).reshape(x.numel(), -1).diagonal().reshape(x.shape)
+        for name, (loss, x) in losses.items()
     }
 
 
