@@ -10,9 +10,10 @@ BENCH_VENV := .venv-bench
 BENCH_PYTHON ?=
 BENCH_FLAGS ?=
 
-# `make test-torch` makes this one for itself, with torch in it.
+# `make test-torch` makes this one for itself, with torch and jax in it.
 TORCH_VENV := .venv-torch
-TORCH_TESTS := tests/test_torch_losses.py tests/test_torch_training.py tests/test_torch_documentation.py
+TORCH_TESTS := tests/test_torch_losses.py tests/test_torch_training.py tests/test_torch_documentation.py \
+	tests/test_interop_torch.py tests/test_interop_jax.py
 PYTEST_FLAGS ?= -n auto
 
 # How long `make fuzz` goes on, and the seed of a run to repeat; without one it draws one, and tells it.
@@ -57,8 +58,8 @@ bench: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time logitkit aga
 	@echo "== benches/compare.py"
 	@PYTHONPATH=python $(or $(BENCH_PYTHON),$(BENCH_VENV)/bin/python) benches/compare.py $(BENCH_FLAGS)
 
-test-torch: build $(TORCH_VENV)/installed ## run the tests of logitkit.torch, and its examples
-	@echo "== pytest, with torch"
+test-torch: build $(TORCH_VENV)/installed ## run the tests of logitkit.torch, and those with tensors of torch and arrays of jax
+	@echo "== pytest, with torch and jax"
 	@PYTHONPATH=python $(TORCH_VENV)/bin/python -m pytest $(TORCH_TESTS)
 
 bench-torch: build $(if $(BENCH_PYTHON),,$(BENCH_VENV)/installed) ## time a step of training in torch

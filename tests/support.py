@@ -426,3 +426,11 @@ def printed(
 def like(value: float, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:  # noqa: ANN401
     """Give an array of any size that is one number over and over."""
     return np.broadcast_to(np.array(value, dtype), shape)
+
+
+def assert_same_bits(got: object, want: object) -> None:
+    """Compare the bits, and that the result is an ndarray (or a scalar) of NumPy's."""
+    assert isinstance(got, np.ndarray | np.generic)
+    assert type(got) is type(want)
+    assert got.dtype == np.asarray(want).dtype
+    assert got.tobytes() == np.asarray(want).tobytes()

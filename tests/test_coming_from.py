@@ -1,7 +1,8 @@
 """docs/coming-from.md is right about torch, jax, optax and Keras.
 
 scripts/record_coming_from.py has asked them, so that they are not needed here. What the page says
-of SciPy and scikit-learn is tested in test_coming_from_scipy.py.
+of SciPy and scikit-learn is tested in test_coming_from_scipy.py, what it says of tensors in
+test_interop_torch.py.
 """
 
 import re
@@ -13,17 +14,14 @@ import numpy as np
 import pytest
 
 import logitkit
-from logitkit import binary_cross_entropy, categorical_cross_entropy, cross_entropy, softmax
+from logitkit import binary_cross_entropy, categorical_cross_entropy
 from tests.coming_from import (
     AGREEING,
-    BF16,
     DIFFERING,
     END_T,
     ENDS,
     RECORD,
     Call,
-    Y,
-    Z,
     none,
 )
 
@@ -102,38 +100,6 @@ def test_keras_clip() -> None:
     for library in ("keras/jax", "keras/torch"):
         assert matches(losses[0], RECORD[library]["sparse, ends"][0], 1e-6)
         assert not matches(losses[1], RECORD[library]["sparse, ends"][1], 1e-6)
-
-
-# The libraries' own arrays, where they are installed
-
-
-def test_tensors() -> None:
-    torch = pytest.importorskip("torch")
-    t = torch.tensor(Z)
-    assert matches(softmax(t.T, axis=0), softmax(Z).T, 1e-15)
-    assert matches(cross_entropy(t, torch.tensor(Y)), cross_entropy(Z, Y), 1e-15)
-    with pytest.raises(RuntimeError, match="detach"):
-        softmax(t.clone().requires_grad_())
-    with pytest.raises(TypeError, match="cpu"):
-        softmax(t.to("meta"))
-    into = torch.zeros_like(t)
-    softmax(t, out=into.numpy())
-    assert matches(into, softmax(Z), 1e-15)
-    with pytest.raises(TypeError, match="Tensor"):
-        softmax(t, out=into)
-    half = softmax(t.bfloat16())
-    assert half.dtype == BF16
-    back = torch.from_numpy(half.view(np.int16)).view(torch.bfloat16)
-    assert matches(back.double(), half, 0.0)
-
-
-def test_jax_arrays() -> None:
-    numpy = pytest.importorskip("jax.numpy")
-    x = numpy.array(Z, numpy.float32)
-    assert matches(softmax(x), softmax(Z), 1e-6)
-    assert softmax(x.astype(numpy.bfloat16)).dtype == BF16
-    with pytest.raises(ValueError, match=r"writ|read"):
-        softmax(x, out=np.asarray(x))
 
 
 # The page

@@ -1,7 +1,7 @@
 """Arrays of other libraries, with the libraries themselves: taken as they are, ndarrays come back.
 
 What NumPy does not take by itself is in src/python/interop.rs. torch and jax are too large to come
-with the tools: their tests run where they are installed.
+with the tools: their arrays are in test_interop_torch.py and test_interop_jax.py.
 """
 
 import array
@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import polars as pl
@@ -19,7 +18,7 @@ import xarray as xr
 
 import logitkit
 from tests.memory import peak
-from tests.support import Array
+from tests.support import Array, assert_same_bits
 
 ROWS = [[1.0, 2.0, 3.0], [2.0, 0.5, 1.0]]
 SINGLE: Array = np.array(ROWS, np.float32)
@@ -46,43 +45,37 @@ COLUMNS: dict[str, Callable[[Array], Any]] = {
 }
 
 
-def same(got: object, want: object) -> None:
-    """Compare the bits, and that the result is an ndarray (or a scalar) of NumPy's."""
-    assert isinstance(got, np.ndarray | np.generic)
-    assert type(got) is type(want)
-    assert got.dtype == np.asarray(want).dtype
-    assert got.tobytes() == np.asarray(want).tobytes()
-
-
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("x", [SINGLE, DOUBLE], ids=["float32", "float64"])
 def test_tables(kind: str, x: Array) -> None:
     table = TABLES[kind](x)
-    same(np.ascontiguousarray(logitkit.softmax(table)), logitkit.softmax(x))
-    same(logitkit.cross_entropy(table, [0, 1]), logitkit.cross_entropy(x, [0, 1]))
+    assert_same_bits(np.ascontiguousarray(logitkit.softmax(table)), logitkit.softmax(x))
+    assert_same_bits(logitkit.cross_entropy(table, [0, 1]), logitkit.cross_entropy(x, [0, 1]))
     soft = TABLES[kind](logitkit.softmax(x))
-    same(logitkit.cross_entropy(x, soft), logitkit.cross_entropy(x, logitkit.softmax(x)))
+    assert_same_bits(
+        logitkit.cross_entropy(x, soft), logitkit.cross_entropy(x, logitkit.softmax(x))
+    )
 
 
 @pytest.mark.parametrize("kind", [name for name in TABLES if "arrow" not in name])
 def test_masks(kind: str) -> None:
     table = TABLES[kind](SINGLE)
     got = logitkit.softmax(table, where=table != 2.0)
-    same(np.ascontiguousarray(got), logitkit.softmax(SINGLE, where=SINGLE != 2.0))
+    assert_same_bits(np.ascontiguousarray(got), logitkit.softmax(SINGLE, where=SINGLE != 2.0))
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
 @pytest.mark.parametrize("x", [SINGLE[0], DOUBLE[0]], ids=["float32", "float64"])
 def test_columns(kind: str, x: Array) -> None:
-    same(logitkit.softmax(COLUMNS[kind](x)), logitkit.softmax(x))
-    same(logitkit.log_sigmoid(COLUMNS[kind](x)), logitkit.log_sigmoid(x))
+    assert_same_bits(logitkit.softmax(COLUMNS[kind](x)), logitkit.softmax(x))
+    assert_same_bits(logitkit.log_sigmoid(COLUMNS[kind](x)), logitkit.log_sigmoid(x))
 
 
 @pytest.mark.parametrize("kind", [name for name in COLUMNS if name != "xarray"])
 def test_columns_of_class_indices(kind: str) -> None:
     targets = np.array([2, 0])
     got = logitkit.cross_entropy(SINGLE, COLUMNS[kind](targets))
-    same(got, logitkit.cross_entropy(SINGLE, targets))
+    assert_same_bits(got, logitkit.cross_entropy(SINGLE, targets))
 
 
 def test_missing_values_are_no_numbers() -> None:
@@ -127,8 +120,10 @@ def test_dlpack_alone() -> None:
     offered: Any = OnlyDlpack(SINGLE)
     targets: Any = OnlyDlpack(np.array([0, 2]))
     elsewhere: Any = Elsewhere(SINGLE)
-    same(logitkit.softmax(offered), logitkit.softmax(SINGLE))
-    same(logitkit.cross_entropy(SINGLE, targets), logitkit.cross_entropy(SINGLE, [0, 2]))
+    assert_same_bits(logitkit.softmax(offered), logitkit.softmax(SINGLE))
+    assert_same_bits(
+        logitkit.cross_entropy(SINGLE, targets), logitkit.cross_entropy(SINGLE, [0, 2])
+    )
     with pytest.raises(TypeError, match=r"x is of type Elsewhere.*CPU"):
         logitkit.softmax(elsewhere)
 
@@ -139,43 +134,6 @@ def test_dlpack_is_not_copied() -> None:
     call(OnlyDlpack(x))
     if sys.platform == "linux":
         assert peak(lambda: call(OnlyDlpack(x))) < x.nbytes // 2
-
-
-# torch and jax
-
-
-def test_torch_tensors() -> None:
-    torch: Any = pytest.importorskip("torch")
-    for dtype, kind in (
-        (torch.float32, np.float32),
-        (torch.float64, np.float64),
-        (torch.float16, np.float16),
-        (torch.bfloat16, ml_dtypes.bfloat16),
-    ):
-        x = torch.tensor(ROWS, dtype=dtype)
-        want = SINGLE.astype(kind)
-        same(logitkit.softmax(x), logitkit.softmax(want))
-        transposed = logitkit.softmax(x.T, axis=0).T
-        same(np.ascontiguousarray(transposed), np.ascontiguousarray(logitkit.softmax(want)))
-        same(logitkit.cross_entropy(x, torch.tensor([0, 2])), logitkit.cross_entropy(want, [0, 2]))
-        with pytest.raises(RuntimeError, match="detach"):
-            logitkit.softmax(x.clone().requires_grad_())
-        with pytest.raises(RuntimeError, match="detach"):
-            logitkit.softmax(torch.nn.Parameter(x.clone()))
-    with pytest.raises(TypeError, match="x has dtype complex64"):
-        logitkit.softmax(torch.zeros(3, dtype=torch.complex64))
-    mask = torch.tensor([True, False, True])
-    same(logitkit.softmax(SINGLE, where=mask), logitkit.softmax(SINGLE, where=mask.numpy()))
-
-
-def test_jax_arrays() -> None:
-    jax: Any = pytest.importorskip("jax")
-    for kind in (np.float32, np.float16, ml_dtypes.bfloat16):
-        x = jax.numpy.asarray(SINGLE.astype(kind))
-        same(logitkit.softmax(x), logitkit.softmax(SINGLE.astype(kind)))
-        targets = jax.numpy.asarray([0, 2])
-        got = logitkit.cross_entropy(x, targets)
-        same(got, logitkit.cross_entropy(SINGLE.astype(kind), [0, 2]))
 
 
 class Nowhere:
@@ -190,7 +148,7 @@ class Nowhere:
 
 
 def test_a_type_without_a_module() -> None:
-    same(logitkit.softmax(Nowhere()), logitkit.softmax(SINGLE))
+    assert_same_bits(logitkit.softmax(Nowhere()), logitkit.softmax(SINGLE))
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32])
