@@ -5,6 +5,7 @@ with the tools: their arrays are in test_interop_torch.py and test_interop_jax.p
 """
 
 import array
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +19,7 @@ import xarray as xr
 
 import logitkit
 from tests.memory import peak
-from tests.support import Array, assert_same_bits
+from tests.support import ROOT, Array, assert_same_bits
 
 ROWS = [[1.0, 2.0, 3.0], [2.0, 0.5, 1.0]]
 SINGLE: Array = np.array(ROWS, np.float32)
@@ -128,12 +129,129 @@ def test_dlpack_alone() -> None:
         logitkit.softmax(elsewhere)
 
 
-def test_dlpack_is_not_copied() -> None:
+# What the guide says of memory, by its words; torch and jax have files of their own
+
+SHARED: dict[str, dict[str, Callable[[Array], Any]]] = {
+    "NumPy array, memory map": {"array": np.asarray, "strides": lambda x: x[::-1, ::2]},
+    "pandas frame of one dtype": {"frame": pd.DataFrame},
+    "pandas series, nullable or not": {
+        "series": lambda x: pd.Series(x.ravel()),
+        "nullable": lambda x: pd.Series(x.ravel(), dtype="Float32"),
+        "arrow": lambda x: pd.Series(x.ravel(), dtype="float32[pyarrow]"),
+    },
+    "polars frame": {"side by side": lambda x: pl.from_numpy(x.reshape(x.shape[::-1]).T)},
+    "polars series, also of dtype `Array`": {
+        "series": lambda x: pl.Series(x.ravel()),
+        "Array": pl.Series,
+    },
+    "PyArrow array, tensor": {
+        "array": lambda x: pa.array(x.ravel()),
+        "tensor": pa.Tensor.from_numpy,
+    },
+    "PyArrow `FixedShapeTensorArray`": {
+        "array": lambda x: pa.FixedShapeTensorArray.from_numpy_ndarray(x).to_numpy_ndarray()
+    },
+    "xarray `DataArray`": {"array": xr.DataArray},
+    "`array.array`, `memoryview`, what offers DLPack alone": {
+        "array.array": lambda x: array.array("f", x.tobytes()),
+        "memoryview": lambda x: x.data,
+        "DLPack": OnlyDlpack,
+    },
+}
+COPIED: dict[str, Callable[[Array], Any]] = {
+    "pandas frame of several dtypes": lambda x: pd.DataFrame({0: x[0], 1: x[1].astype(float)}),
+    "pandas frame of nullable columns": lambda x: (
+        pd.DataFrame(x).astype("Float32").to_numpy(np.float32, na_value=np.nan)
+    ),
+    "polars frame": lambda x: pl.DataFrame({"a": x[1], "b": x[0]}),
+    "polars series of dtype `List`": lambda x: pl.Series(x.tolist()).list.to_array(x.shape[1]),
+    "PyArrow table, array of several chunks": lambda x: pa.chunked_array([x[0], x[1]]),
+}
+ELSEWHERE = {"polars lazy frame", "torch tensor", "jax array"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted by Linux")
+@pytest.mark.parametrize(
+    "words, kind", [(words, kind) for words, kinds in SHARED.items() for kind in kinds]
+)
+def test_memory_is_shared(words: str, kind: str) -> None:
     x = np.zeros((2048, 2048), np.float32)
-    call: Any = logitkit.logsumexp
-    call(OnlyDlpack(x))
-    if sys.platform == "linux":
-        assert peak(lambda: call(OnlyDlpack(x))) < x.nbytes // 2
+    given = SHARED[words][kind](x)
+    logitkit.logsumexp(given)
+    assert peak(lambda: logitkit.logsumexp(given)) < x.nbytes // 2
+
+
+@pytest.mark.parametrize("words", COPIED)
+def test_what_is_copied(words: str) -> None:
+    """A copy cannot be seen in a result: each time that they are asked, they give another array."""
+    given = COPIED[words](SINGLE)
+    asked = np.asarray(given)
+    assert_same_bits(logitkit.softmax(given), logitkit.softmax(asked))
+    assert asked.dtype.kind == "f"
+    # Two of them the caller converts.
+    if not ("nullable" in words or "List" in words):
+        assert not np.shares_memory(asked, np.asarray(given))
+
+
+def test_a_lazy_frame_is_collected() -> None:
+    frame = pl.DataFrame(SINGLE)
+    lazy: Any = frame.lazy()
+    with pytest.raises(TypeError):
+        logitkit.softmax(lazy)
+    assert_same_bits(logitkit.softmax(lazy.collect()), logitkit.softmax(np.asarray(frame)))
+
+
+def test_what_is_no_block_of_numbers_is_refused() -> None:
+    for given in (
+        pl.Series(SINGLE.tolist()),
+        pa.FixedShapeTensorArray.from_numpy_ndarray(SINGLE),
+        pd.DataFrame(SINGLE).astype("Float32"),
+    ):
+        with pytest.raises(TypeError, match="dtype object"):
+            logitkit.softmax(given)
+
+
+MISSING: dict[str, Callable[[], Any]] = {
+    "pandas frame": lambda: pd.DataFrame({"a": [1.0, None], "b": [2.0, 3.0]}),
+    "pandas frame, nullable": lambda: pd.DataFrame(
+        {"a": pd.array([1.0, None], "Float64"), "b": [2.0, 3.0]}
+    ).to_numpy(np.float64, na_value=np.nan),
+    "polars frame": lambda: pl.DataFrame({"a": [1.0, None], "b": [2.0, 3.0]}),
+    "pyarrow table": lambda: pa.table({"a": [1.0, None], "b": [2.0, 3.0]}),
+}
+MISSING_INTEGERS: dict[str, Callable[[], Any]] = {
+    "pandas": lambda: pd.Series([1, None], dtype="Int64"),
+    "polars": lambda: pl.Series([1, None]),
+    "pyarrow": lambda: pa.array([1, None]),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_missing_values_are_nan(kind: str) -> None:
+    want = logitkit.softmax([[1.0, 2.0], [np.nan, 3.0]])
+    assert_same_bits(np.ascontiguousarray(logitkit.softmax(MISSING[kind]())), want)
+
+
+@pytest.mark.parametrize("kind", MISSING_INTEGERS)
+def test_missing_class_indices_are_filled_first(kind: str) -> None:
+    targets = MISSING_INTEGERS[kind]()
+    with pytest.raises(ValueError, match="float64"):
+        logitkit.cross_entropy(SINGLE, targets)
+    fill = getattr(targets, "fillna", None) or getattr(targets, "fill_null", None)
+    assert fill is not None
+    got = logitkit.cross_entropy(SINGLE, fill(-100), ignore_index=-100)
+    assert_same_bits(got, logitkit.cross_entropy(SINGLE[:1], [1]))
+
+
+def test_the_guide_tells_of_what_is_tested() -> None:
+    page = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+    section = page.split("### Arrays of other libraries\n")[1].split("\n### ")[0]
+    rows = re.findall(r"^\| (.+?) \| .* \| (.*) \|$", section, re.MULTILINE)[1:]
+    said = {what: memory for what, memory in rows if what not in ELSEWHERE}
+    assert said.keys() == SHARED.keys() | COPIED.keys()
+    for what, memory in said.items():
+        assert ("shared" in memory or "unless" in memory) == (what in SHARED), what
+        assert memory.startswith("copied") == (what in COPIED), what
 
 
 class Nowhere:
