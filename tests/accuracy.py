@@ -92,7 +92,7 @@ def _exact_rows(batch: Batch) -> tuple[dict[str, Exact], dict[str, Exact]]:
 def measure_binary(z: Array, p: Array, implementations: Iterable[str] = (OURS,)) -> Report:
     """Measure the binary losses and gradients of logits and of probabilities, for both targets."""
     report = Report()
-    logits, probs = z.tolist(), p.tolist()
+    logits, probs = z.astype(np.float64).tolist(), p.astype(np.float64).tolist()
     for y in (0.0, 1.0):
         by_logits = [exact.binary_with_logits(value, y, 1.0, 1.0) for value in logits]
         by_probs = [exact.binary(value, y) for value in probs]
@@ -133,7 +133,9 @@ def measure_half(half: Any, *, large: bool = False) -> Report:  # noqa: ANN401
     every = np.arange(1 << 16).astype(np.uint16).view(half)
     with np.errstate(invalid="ignore"):
         finite = np.isfinite(every)
+        between = (every > half(0)) & (every < half(1))
     report = measure_elements(every[finite])
+    report.merge(measure_binary(every[finite], every[between]))
     for family in inputs.FAMILIES:
         for batch in inputs.batches(family, np.float32, large=large):
             with np.errstate(over="ignore", under="ignore"):
