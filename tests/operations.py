@@ -72,7 +72,8 @@ class Operation:
 
     def __call__(self, arrays: Arrays, axis: int = -1, **more: object) -> Any:  # noqa: ANN401
         """Call the function."""
-        place: dict[str, object] = {"axis": axis} if self.has_axis else {}
+        free = self.has_axis and "axis" not in self.options
+        place: dict[str, object] = {"axis": axis} if free else {}
         keywords = {**self.options, **place, **more}
         by_name = () if self.function == "linear" else OPTIONAL
         required = [value for name, value in arrays.items() if name not in by_name]
@@ -83,7 +84,7 @@ class Operation:
 VJPS = ("softmax_vjp", "log_softmax_vjp")
 WITH_OUT = ("softmax", "log_softmax", "sigmoid", "log_sigmoid", "softplus", *VJPS)
 CANCELLING = ("logsumexp", "linear", *VJPS)
-OPTIONAL = ("weight", "sample_weight", "pos_weight")
+OPTIONAL = ("weight", "sample_weight", "pos_weight", "where")
 
 
 # Makers of arrays

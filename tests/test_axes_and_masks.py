@@ -255,6 +255,17 @@ def test_a_mask_in_the_memory_of_out() -> None:
     np.testing.assert_array_equal(memory, want)
 
 
+@pytest.mark.parametrize("half", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("shape, axis", [((6, 5), 1), ((70, 3), 0), ((3, 4, 5), (0, 2))], ids=str)
+def test_masks_of_sums_of_halves(shape: tuple[int, ...], axis: Axes, half: Any) -> None:  # noqa: ANN401
+    """The sums are float32."""
+    rng = rng_of("half sums", shape, axis)
+    x = random_logits(rng, shape).astype(half)
+    for mask in masks(rng, shape).values():
+        got = np.asarray(logitkit.logsumexp(x, axis, where=mask))
+        check(got, expected("logsumexp", x, axis, mask), np.float32)
+
+
 @settings(max_examples=150)
 @given(data=st.data())
 def test_any_layout_of_both(data: st.DataObject) -> None:

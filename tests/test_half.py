@@ -5,7 +5,7 @@ of test_layouts.py.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,6 +229,21 @@ def test_every_function_takes_it(operation: Operation, half: Any) -> None:  # no
             np.testing.assert_allclose(widened(left), want_finite, rtol=eps, atol=atol)
 
 
+def assert_same_of_half(operation: Operation, got: Sequence[Array], want: Sequence[Array]) -> None:
+    """Compare results within an ulp of their type, of the largest where terms cancel."""
+    for left, right in zip(got, want, strict=True):
+        assert left.dtype == right.dtype
+        assert left.shape == right.shape
+        if left.dtype.kind == "i":
+            assert np.array_equal(left, right)
+            continue
+        limits = Limits.of(left.dtype)
+        finite = widened(right)[np.isfinite(right)]
+        scale = float(np.abs(finite).max(initial=0.0)) if operation.cancels else 0.0
+        atol = limits.eps * scale + limits.smallest
+        np.testing.assert_allclose(widened(left), widened(right), rtol=limits.eps, atol=atol)
+
+
 def drawn_layout(data: st.DataObject, name: str, x: Array) -> Array:
     """Draw how an array lies in memory."""
     order = data.draw(st.permutations(range(x.ndim)), f"order of {name}")
@@ -254,16 +269,7 @@ def test_any_layout_of_any_argument_and_of_out(data: st.DataObject) -> None:
     out = drawn_layout(data, "out", np.zeros(shape, half))
     more = {"out": out} if operation.has_out else {}
     got, want = results(operation(laid_out, axis, **more)), results(operation(arrays, axis))
-    for left, right in zip(got, want, strict=True):
-        assert left.dtype == right.dtype
-        if left.dtype.kind == "i":
-            assert np.array_equal(left, right)
-            continue
-        limits = Limits.of(left.dtype)
-        finite = widened(right)[np.isfinite(right)]
-        scale = float(np.abs(finite).max(initial=0.0)) if operation.cancels else 0.0
-        atol = limits.eps * scale + limits.smallest
-        np.testing.assert_allclose(widened(left), widened(right), rtol=limits.eps, atol=atol)
+    assert_same_of_half(operation, got, want)
 
 
 @each_half
