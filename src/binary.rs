@@ -14,7 +14,8 @@ use crate::float::Float;
 use crate::kernel::binary::{BinaryKernel, BinaryLoss, Wanted};
 use crate::kernel::range::{AnyOutside, Range};
 use crate::lanes::{
-    Outputs, View, ViewMut, check_shape, find_number, position, read_blocks, write_blocks, zeros,
+    Outputs, Parts, View, ViewMut, check_shape, find_number, position, read_blocks, write_blocks,
+    zeros,
 };
 use crate::loss::{Loss, Reduction, is_probability, mean, not_a_probability};
 use crate::wide::Wide;
@@ -29,22 +30,22 @@ pub(crate) trait CheckedBinaryLoss: BinaryLoss {
 }
 
 /// Weights of every element and of the positive class.
-type Weights<'a, T> = Option<[View<'a, T>; 2]>;
+type Weights<'a, T> = Option<[Parts<'a, T>; 2]>;
 
 /// The weights that were given, repeated to the shape of the scores; those not given are 1.
 fn broadcast<'a, T: Float>(
-    weights: [Option<View<'a, T>>; 2],
+    weights: [Option<Parts<'a, T>>; 2],
     shape: &[usize],
     like: &'static str,
 ) -> Result<Weights<'a, T>> {
     if weights.iter().all(Option::is_none) {
         return Ok(None);
     }
-    let repeat = |name, weight: Option<View<'a, T>>| {
-        let weight = weight.unwrap_or_else(|| View::scalar(T::ONE_REF));
+    let repeat = |name, weight: Option<Parts<'a, T>>| {
+        let weight = weight.unwrap_or_else(|| View::scalar(T::ONE_REF).into());
         weight.broadcast(shape).ok_or_else(|| Error::Broadcast {
             name,
-            given: weight.shape().to_vec(),
+            given: weight.high.shape().to_vec(),
             expected: shape.to_vec(),
             like,
         })
@@ -65,7 +66,8 @@ pub(crate) fn binary_loss<'a, T: Float, L: CheckedBinaryLoss>(
     reduction: Reduction,
     derivatives: Option<Outputs<'_, '_, T>>,
 ) -> Result<Loss<T>> {
-    let call = BinaryCall::new(loss, scores, targets, weights, reduction)?;
+    let weights = weights.map(|weight| weight.map(Parts::from));
+    let call = BinaryCall::new(loss, scores, targets.clone().into(), weights, reduction)?;
     match derivatives {
         None => call.loss(),
         Some(derivatives) => call.loss_and_derivatives(derivatives),
@@ -74,7 +76,8 @@ pub(crate) fn binary_loss<'a, T: Float, L: CheckedBinaryLoss>(
 
 /// A binary loss with its arguments checked, ready to be computed.
 pub(crate) struct BinaryCall<'a, T, L> {
-    inputs: [View<'a, T>; 2],
+    scores: View<'a, T>,
+    targets: Parts<'a, T>,
     weights: Weights<'a, T>,
     loss: L,
     reduction: Reduction,
@@ -85,53 +88,60 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
     pub(crate) fn new(
         loss: L,
         scores: &View<'a, T>,
-        targets: &View<'a, T>,
-        weights: [Option<View<'a, T>>; 2],
+        targets: Parts<'a, T>,
+        weights: [Option<Parts<'a, T>>; 2],
         reduction: Reduction,
     ) -> Result<Self> {
         let tolerance = loss.tolerance()?;
-        check_shape("targets", targets.shape(), scores.shape(), L::SCORES)?;
+        check_shape("targets", targets.high.shape(), scores.shape(), L::SCORES)?;
         let call = Self {
-            inputs: [scores.clone(), targets.clone()],
+            scores: scores.clone(),
+            targets,
             weights: broadcast(weights, scores.shape(), L::SCORES)?,
             loss,
             reduction,
         };
-        call.check("targets", 1, 0.0)?;
+        call.check("targets", &call.targets, 0.0)?;
         if let Some(eps) = tolerance {
-            call.check(L::SCORES, 0, eps)?;
+            call.check(L::SCORES, &call.scores.clone().into(), eps)?;
         }
         Ok(call)
     }
 
     /// An error at the first element that counts which is not from 0 to 1.
-    fn check(&self, name: &'static str, input: usize, eps: f64) -> Result<()> {
-        let view = &self.inputs[input];
+    fn check(&self, name: &'static str, numbers: &Parts<'a, T>, eps: f64) -> Result<()> {
+        let Parts { high: view, low } = numbers;
         let mut suspicious = false;
         let merge = |AnyOutside(outside)| suspicious |= outside;
         let range = Range::of_probabilities(eps);
-        match &self.weights {
-            None => read_blocks(std::array::from_ref(view), &range, merge)?,
-            Some([weight, _]) => read_blocks(&[view.clone(), weight.clone()], &range, merge)?,
+        let weight = self.weights.as_ref().map(|[weight, _]| weight.high.clone());
+        match (weight, low) {
+            (None, None) => read_blocks(std::array::from_ref(view), &range, merge)?,
+            (Some(weight), None) => read_blocks(&[view.clone(), weight], &range, merge)?,
+            (weight, Some(low)) => {
+                let weight = weight.unwrap_or_else(|| constant(T::ONE_REF, view.shape()));
+                read_blocks(&[view.clone(), weight, low.clone()], &range, merge)?;
+            }
         }
         if !suspicious {
             return Ok(());
         }
         let elements = view.elements();
-        let weights = self.weights.as_ref().map(|[weight, _]| weight.elements());
+        let weights = self.weights.as_ref();
+        let weights = weights.map(|[weight, _]| weight.high.elements());
         let counts = |place: usize| weights.as_ref().is_none_or(|w| w.value(place) != T::ZERO);
         let wrong = find_number(elements.count(), |place| {
-            !is_probability(elements.value(place).to_f64(), eps) && counts(place)
+            !is_probability(elements.number(place), eps) && counts(place)
         });
         wrong.map_or(Ok(()), |place| {
-            let value = elements.value(place).to_f64();
+            let value = elements.number(place);
             let place = position(place, view.shape());
             Err(not_a_probability(name, place, value, eps))
         })
     }
 
     fn shape(&self) -> &[usize] {
-        self.inputs[0].shape()
+        self.scores.shape()
     }
 
     /// The loss, in an array of its own where it is not reduced.
@@ -184,7 +194,7 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
     }
 
     fn count(&self) -> Wide {
-        Wide::new(self.inputs[0].len() as f64)
+        Wide::new(self.scores.len() as f64)
     }
 
     fn reduce(&self, sum: Wide) -> Wide {
@@ -204,20 +214,62 @@ impl<'a, T: Float, L: CheckedBinaryLoss> BinaryCall<'a, T, L> {
             wanted,
             scale,
         };
-        let mut total = Wide::ZERO;
-        let merge = |sum: Wide| total += sum;
-        let [scores, targets] = self.inputs.clone();
-        match (self.weights.clone(), outputs) {
-            (None, None) => read_blocks(&self.inputs, &kernel, merge)?,
-            (None, Some(outputs)) => write_blocks(&self.inputs, outputs, &kernel, merge)?,
-            (Some([weight, pos_weight]), outputs) => {
-                let inputs = [scores, targets, weight, pos_weight];
-                match outputs {
-                    None => read_blocks(&inputs, &kernel, merge)?,
-                    Some(outputs) => write_blocks(&inputs, outputs, &kernel, merge)?,
-                }
-            }
+        let (scores, targets) = (self.scores.clone(), self.targets.high.clone());
+        let Some(numbers) = self.in_parts() else {
+            return run_blocks([scores, targets], outputs, &kernel);
+        };
+        let shape = self.shape();
+        let one = constant(T::ONE_REF, shape);
+        let [weight, pos_weight] = match &self.weights {
+            Some(weights) => weights.each_ref().map(|weight| weight.high.clone()),
+            None => [one.clone(), one],
+        };
+        // Where `f64` is computed with nothing is lacking, and nothing needs to be compiled for it.
+        if const { T::LANES > 8 } && numbers.iter().any(Option::is_some) {
+            let zero = T::ZERO;
+            let zero = constant(&zero, shape);
+            let lacking = numbers.map(|low| low.unwrap_or_else(|| zero.clone()));
+            let [of_targets, of_weight, of_pos_weight] = lacking;
+            let inputs = [
+                scores,
+                targets,
+                weight,
+                pos_weight,
+                of_targets,
+                of_weight,
+                of_pos_weight,
+            ];
+            return run_blocks(inputs, outputs, &kernel);
         }
-        Ok(total)
+        run_blocks([scores, targets, weight, pos_weight], outputs, &kernel)
     }
+
+    /// What targets and weights lack, if there are weights or anything is lacking.
+    fn in_parts(&self) -> Option<[Option<View<'a, T>>; 3]> {
+        let low = self.targets.low.clone();
+        match &self.weights {
+            Some([weight, pos_weight]) => Some([low, weight.low.clone(), pos_weight.low.clone()]),
+            None => low.map(|low| [Some(low), None, None]),
+        }
+    }
+}
+
+/// One number repeated to a shape.
+fn constant<'a, T: Float>(number: &'a T, shape: &[usize]) -> View<'a, T> {
+    let repeated = View::scalar(number).broadcast(shape);
+    repeated.expect("one number repeats to any shape")
+}
+
+fn run_blocks<T: Float, L: BinaryLoss, const K: usize>(
+    inputs: [View<'_, T>; K],
+    outputs: Option<Outputs<'_, '_, T>>,
+    kernel: &BinaryKernel<L>,
+) -> Result<Wide> {
+    let mut total = Wide::ZERO;
+    let merge = |sum: Wide| total += sum;
+    match outputs {
+        None => read_blocks(&inputs, kernel, merge)?,
+        Some(outputs) => write_blocks(&inputs, outputs, kernel, merge)?,
+    }
+    Ok(total)
 }

@@ -103,6 +103,14 @@ pub enum Encoding {
     F16,
     /// [`half::bf16`], computed with as `f32`.
     Bf16,
+    /// `f64`, of which the nearest `f32` is computed with.
+    F64High,
+    /// `f64`, of which the nearest `f32` to what that one lacks is computed with.
+    F64Low,
+    /// `i64`.
+    I64,
+    /// A byte: 0, or 1 if it is anything else.
+    Bool,
 }
 
 impl Encoding {
@@ -112,15 +120,37 @@ impl Encoding {
         match self {
             Self::Own => start.wrapping_offset(elements),
             Self::F16 | Self::Bf16 => start.cast::<u16>().wrapping_offset(elements).cast(),
+            Self::F64High | Self::F64Low => start.cast::<f64>().wrapping_offset(elements).cast(),
+            Self::I64 => start.cast::<i64>().wrapping_offset(elements).cast(),
+            Self::Bool => start.cast::<u8>().wrapping_offset(elements).cast(),
         }
     }
 
-    /// The value of one encoded element.
+    /// The size of an element, in bytes.
+    #[inline(always)]
+    pub(crate) fn size<T>(self) -> usize {
+        match self {
+            Self::Own => size_of::<T>(),
+            Self::F16 | Self::Bf16 => size_of::<u16>(),
+            Self::F64High | Self::F64Low => size_of::<f64>(),
+            Self::I64 => size_of::<i64>(),
+            Self::Bool => size_of::<u8>(),
+        }
+    }
+
+    /// Whether elements are of half precision.
+    #[inline(always)]
+    pub(crate) fn is_half(self) -> bool {
+        matches!(self, Self::F16 | Self::Bf16)
+    }
+
+    /// The value of one element of half precision.
     #[inline(always)]
     pub(crate) fn decoded(self, bits: u16) -> f32 {
         match self {
+            Self::F16 => f16::from_bits(bits).to_f32(),
             Self::Bf16 => bf16::from_bits(bits).to_f32(),
-            _ => f16::from_bits(bits).to_f32(),
+            _ => unreachable!("these have no bits of half precision"),
         }
     }
 
@@ -128,10 +158,25 @@ impl Encoding {
     #[inline(always)]
     pub(crate) fn encoded(self, value: f32) -> u16 {
         match self {
+            Self::F16 => f16::from_f32(value).to_bits(),
             Self::Bf16 => bf16::from_f32(value).to_bits(),
-            _ => f16::from_f32(value).to_bits(),
+            _ => unreachable!("results are of half precision, or what is computed with"),
         }
     }
+}
+
+/// The nearest `f32`.
+#[inline(always)]
+pub(crate) fn high(value: f64) -> f32 {
+    value as f32
+}
+
+/// What the nearest `f32` lacks: nothing if it is infinite.
+#[inline(always)]
+pub(crate) fn low(value: f64) -> f32 {
+    let high = high(value);
+    let rest = (value - f64::from(high)) as f32;
+    if high.is_finite() { rest } else { 0.0 }
 }
 
 /// A type that is computed with: [`f32`] or [`f64`].

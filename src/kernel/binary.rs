@@ -1,21 +1,23 @@
 //! Binary cross entropy of a block of elements, from logits or from probabilities.
 //!
-//! Targets of 0 and 1 without weights leave one term, which is computed in the element type. All
-//! else is computed in `f64`: weights, soft targets and the two terms would each cost half an ulp
-//! of `f32`. Which way an element goes depends on itself alone.
+//! Targets of 0 and 1 leave one term, which is computed in the element type. All else is computed in
+//! `f64`: soft targets and the two terms would each cost half an ulp of `f32`, and so would a weight
+//! that is not taken into the last steps of the term. Which way an element goes depends on itself alone.
 //!
-//! Only vectors of such targets with ordinary scores are worked on in the loop. The others are
-//! called: the code is large, would be copied for whatever is written, and takes far longer than
+//! Only vectors of such targets with ordinary scores and weights are worked on in the loop. The others
+//! are called: the code is large, would be copied for whatever is written, and takes far longer than
 //! the call.
 
-use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdFloat, SimdMask, f64x8};
 
 use super::RowKernel;
 use super::binary_hessian;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::logistic::{Logistic, Scale, is_ordinary, logistic};
+use crate::simd::logistic::{
+    Logistic, Scale, is_moderate, is_ordinary, logistic, weighted_logistic,
+};
 use crate::simd::math::{
     Pair, clip, exp, exp_pair, log_pair, log1p, log1p_pair, nan_where_nan, ordered_sum,
     over_one_plus, two_sum,
@@ -38,6 +40,15 @@ pub(crate) trait BinaryLoss: Copy + Sync {
         self,
         x: V,
         target: V,
+        scale: Scale<V::Element>,
+    ) -> ClassLoss<V>;
+
+    /// The same with a weight for each element. Scores are moderate, weights are so or 0.
+    fn of_weighted_classes<S: Simd, V: Vector<S>>(
+        self,
+        x: V,
+        target: V,
+        weight: Pair<V>,
         scale: Scale<V::Element>,
     ) -> ClassLoss<V>;
 
@@ -70,7 +81,8 @@ pub(crate) enum Wanted {
 }
 
 /// A binary loss as a kernel on logits or probabilities, targets and, if there are four inputs,
-/// weights and weights of the positive class.
+/// weights and weights of the positive class. Three more are what these and the targets lack: they are
+/// sums of two elements each then.
 pub(crate) struct BinaryKernel<L> {
     pub(crate) loss: L,
     pub(crate) wanted: Wanted,
@@ -159,29 +171,103 @@ impl<S: Simd, L: BinaryLoss, T: Float, const K: usize, const WANTED: u8> VectorM
     ) -> [T::Vector<S>; N] {
         let mut results = inputs[0];
         for (i, result) in results.iter_mut().enumerate() {
-            let (x, target) = (inputs[0][i], inputs[1][i]);
-            if K == 2 && L::CLASSES && valid >= T::LANES && are_short(x, target) {
-                *result = self.classes::<false>(x, target, None);
+            let mut elements = Elements::new(inputs.map(|input| input[i]));
+            let is_whole = valid >= T::LANES;
+            if L::CLASSES && is_whole && K == 2 && are_short(elements.x, elements.target.high) {
+                *result = self.classes::<false>(elements.x, elements.target.high, None);
                 continue;
             }
-            let simd = x.token();
-            let one = splat::<S, T>(simd, T::ONE);
-            let (mut weight, mut pos_weight) = (one, one);
-            if K == 4 {
-                (weight, pos_weight) = (inputs[2][i], inputs[3][i]);
-            }
-            if valid < T::LANES {
+            if !is_whole {
                 // The lanes beyond the end weigh nothing.
-                weight *= partial(simd, &[T::ONE; 16][..valid], T::ZERO);
+                let is_there = partial(elements.x.token(), &[T::ONE; 16][..valid], T::ZERO);
+                elements.weight.high *= is_there;
+                elements.weight.low *= is_there;
+            }
+            if L::CLASSES && K > 2 {
+                let weight = elements.weight_of_class();
+                if elements.have_classes(weight).all_true() {
+                    *result = self.weighted_classes(&elements, weight, None);
+                    continue;
+                }
             }
             // The sum goes there and comes back by value: a reference would keep it in memory.
-            let sum = std::mem::replace(&mut self.sum, ProductSum::new(simd));
-            let elements = [x, target, weight, pos_weight];
-            let classes = K == 2 && L::CLASSES;
+            let sum = std::mem::replace(&mut self.sum, ProductSum::new(elements.x.token()));
             (*result, self.sum) =
-                any_elements::<S, T, L, WANTED>(self.settings, sum, elements, classes);
+                any_elements::<S, T, L, WANTED>(self.settings, sum, elements, K > 2);
         }
         results
+    }
+}
+
+/// A vector of elements: scores, targets, weights and those of the positive class.
+#[derive(Clone, Copy)]
+pub(crate) struct Elements<V> {
+    pub(crate) x: V,
+    pub(crate) target: Pair<V>,
+    pub(crate) weight: Pair<V>,
+    pub(crate) pos_weight: Pair<V>,
+}
+
+impl<V> Elements<V> {
+    /// From as many inputs as there are.
+    #[inline(always)]
+    pub(crate) fn new<S: Simd, const K: usize>(inputs: [V; K]) -> Self
+    where
+        V: Vector<S>,
+    {
+        let simd = inputs[0].token();
+        let input = |index: usize, otherwise: V::Element| {
+            let given = inputs.get(index).copied();
+            given.unwrap_or_else(|| V::splat(simd, otherwise))
+        };
+        let pair = |[high, low]: [usize; 2]| Pair {
+            high: input(high, V::Element::ONE),
+            low: input(low, V::Element::ZERO),
+        };
+        Self {
+            x: inputs[0],
+            target: pair([1, 4]),
+            weight: pair([2, 5]),
+            pos_weight: pair([3, 6]),
+        }
+    }
+
+    /// What an element's only term weighs where the target is 0 or 1.
+    #[inline(always)]
+    fn weight_of_class<S: Simd>(&self) -> Pair<V>
+    where
+        V: Vector<S>,
+    {
+        let (weight, positive) = (self.weight, self.pos_weight);
+        let high = weight.high * positive.high;
+        let low = weight.high.fused_mul_add(positive.high, -high)
+            + weight
+                .high
+                .fused_mul_add(positive.low, weight.low * positive.high);
+        let one = V::splat(high.token(), V::Element::ONE);
+        let is_positive = self.target.high.simd_eq(one);
+        Pair {
+            high: is_positive.select(high, weight.high),
+            low: is_positive.select(low, weight.low),
+        }
+    }
+
+    /// Where targets are 0 or 1 and neither scores nor these weights need care.
+    #[inline(always)]
+    fn have_classes<S: Simd>(&self, weight: Pair<V>) -> V::Mask
+    where
+        V: Vector<S>,
+    {
+        const LARGE: f64 = 65_536.0;
+        let c = |constant| V::splat(self.x.token(), constant);
+        let zero = c(V::Element::ZERO);
+        let target = self.target;
+        let is_class = target.high.simd_eq(zero) | target.high.simd_eq(c(V::Element::ONE));
+        let magnitude = weight.high.abs();
+        let is_usual = magnitude.simd_ge(c(V::Element::from_f64(LARGE.recip())))
+            & magnitude.simd_le(c(V::Element::from_f64(LARGE)));
+        let is_nothing = magnitude.simd_eq(zero) & weight.low.simd_eq(zero);
+        is_class & target.low.simd_eq(zero) & (is_usual | is_nothing) & is_moderate(self.x)
     }
 }
 
@@ -215,10 +301,36 @@ impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> 
         let Settings {
             loss, class_scale, ..
         } = self.settings;
-        let ClassLoss { loss, gradient } =
-            loss.of_classes::<S, T::Vector<S>, RARE>(x, target, class_scale);
+        let class = loss.of_classes::<S, T::Vector<S>, RARE>(x, target, class_scale);
+        self.counted(class, count)
+    }
+
+    /// The same with weights.
+    #[inline(always)]
+    fn weighted_classes(
+        &mut self,
+        elements: &Elements<T::Vector<S>>,
+        weight: Pair<T::Vector<S>>,
+        count: Option<MaskOf<S, T::Vector<S>>>,
+    ) -> T::Vector<S> {
+        let Settings {
+            loss, class_scale, ..
+        } = self.settings;
+        let Elements { x, target, .. } = *elements;
+        let class =
+            loss.of_weighted_classes::<S, T::Vector<S>>(x, target.high, weight, class_scale);
+        self.counted(class, count)
+    }
+
+    /// Adds losses, and gives what is written.
+    #[inline(always)]
+    fn counted(
+        &mut self,
+        ClassLoss { loss, gradient }: ClassLoss<T::Vector<S>>,
+        count: Option<MaskOf<S, T::Vector<S>>>,
+    ) -> T::Vector<S> {
         if WANTED != LOSSES {
-            let zero = splat::<S, T>(x.token(), T::ZERO);
+            let zero = splat::<S, T>(loss.token(), T::ZERO);
             let term = count.map_or(loss, |count| count.select(loss, zero));
             self.sum.add_term::<T>(term);
         }
@@ -227,31 +339,48 @@ impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> 
 
     /// Elements whose targets are 0 or 1 or not.
     #[inline(always)]
-    fn mixed(&mut self, inputs: [T::Vector<S>; 4]) -> T::Vector<S> {
-        let [x, target, weight, pos_weight] = inputs;
+    fn mixed(&mut self, elements: Elements<T::Vector<S>>, is_weighted: bool) -> T::Vector<S> {
+        let Elements {
+            x, target, weight, ..
+        } = elements;
         let simd = x.token();
         let (zero, one) = (splat::<S, T>(simd, T::ZERO), splat::<S, T>(simd, T::ONE));
-        let is_class = target.simd_eq(zero) | target.simd_eq(one);
+        let weight_of_class = elements.weight_of_class();
+        let is_class = if is_weighted {
+            elements.have_classes(weight_of_class)
+        } else {
+            target.high.simd_eq(zero) | target.high.simd_eq(one)
+        };
         let mut result = x;
         if !is_class.all_true() {
-            let rest = is_class.select(zero, weight);
-            result = self.general([x, target, rest, pos_weight]);
+            let rest = Pair {
+                high: is_class.select(zero, weight.high),
+                low: is_class.select(zero, weight.low),
+            };
+            result = self.general(Elements {
+                weight: rest,
+                ..elements
+            });
         }
         if is_class.any_true() {
-            let count = is_class & weight.simd_eq(one);
-            let class = self.classes::<true>(x, target, Some(count));
+            let class = if is_weighted {
+                self.weighted_classes(&elements, weight_of_class, Some(is_class))
+            } else {
+                let count = is_class & weight.high.simd_eq(one);
+                self.classes::<true>(x, target.high, Some(count))
+            };
             result = is_class.select(class, result);
         }
         result
     }
 
-    /// Elements with any target, in `f64`: scores, targets, weights and those of the positive class.
+    /// Elements with any target, in `f64`.
     #[inline(always)]
-    fn general(&mut self, inputs: [T::Vector<S>; 4]) -> T::Vector<S> {
-        let [x, targets, weight, pos_weight] = inputs;
-        let (targets, weight) = (T::widen(targets), T::widen(weight));
-        let pos_weight = T::widen(pos_weight);
-        let mut results = T::widen(x);
+    fn general(&mut self, elements: Elements<T::Vector<S>>) -> T::Vector<S> {
+        let targets = elements.target.widened::<S, T>();
+        let weight = elements.weight.widened::<S, T>();
+        let pos_weight = elements.pos_weight.widened::<S, T>();
+        let mut results = T::widen(elements.x);
         for (part, result) in results.as_mut().iter_mut().enumerate() {
             *result = self.element(
                 *result,
@@ -302,17 +431,17 @@ impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> 
 fn any_elements<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8>(
     settings: Settings<T, L>,
     sum: ProductSum<S>,
-    inputs: [T::Vector<S>; 4],
-    classes: bool,
+    elements: Elements<T::Vector<S>>,
+    is_weighted: bool,
 ) -> (T::Vector<S>, ProductSum<S>) {
-    inputs[0].token().vectorize(
+    elements.x.token().vectorize(
         #[inline(always)]
         || {
             let mut block = Block::<S, T, L, WANTED> { settings, sum };
-            let result = if L::CLASSES && classes {
-                block.mixed(inputs)
+            let result = if L::CLASSES {
+                block.mixed(elements, is_weighted)
             } else {
-                block.general(inputs)
+                block.general(elements)
             };
             (result, block.sum)
         },
@@ -376,6 +505,23 @@ impl<S: Simd> Sigmoids<S> {
     }
 }
 
+/// The signs that targets of 1 change.
+struct Flip<V: SimdFloat<S>, S: Simd>(V::Bits);
+
+impl<S: Simd, V: Vector<S>> Flip<V, S> {
+    #[inline(always)]
+    fn of(target: V) -> Self {
+        // The exponent bits of 1 reach the sign when they move by two, those of 0 are 0.
+        let sign = V::splat(target.token(), -V::Element::ZERO);
+        Self((target.to_bits() << 2) & sign.to_bits())
+    }
+
+    #[inline(always)]
+    fn apply(&self, x: V) -> V {
+        V::from_bits(x.to_bits() ^ self.0)
+    }
+}
+
 /// `pos_weight y softplus(-z) + (1-y) softplus(z)`.
 #[derive(Clone, Copy)]
 pub(crate) struct FromLogits;
@@ -391,13 +537,10 @@ impl BinaryLoss for FromLogits {
         target: V,
         scale: Scale<V::Element>,
     ) -> ClassLoss<V> {
-        let c = |constant| V::splat(z.token(), constant);
-        // The exponent bits of 1 reach the sign when they move by two, those of 0 are 0.
-        let sign = (target.to_bits() << 2) & c(-V::Element::ZERO).to_bits();
-        let flipped = |x: V| V::from_bits(x.to_bits() ^ sign);
-        let Logistic { softplus, sigmoid } = logistic::<S, V, RARE>(flipped(z), scale);
+        let flip = Flip::<V, S>::of(target);
+        let Logistic { softplus, sigmoid } = logistic::<S, V, RARE>(flip.apply(z), scale);
         // A sum of zeros is 0, whereas -0 would show.
-        let gradient = flipped(sigmoid) + c(V::Element::ZERO);
+        let gradient = flip.apply(sigmoid) + V::splat(z.token(), V::Element::ZERO);
         ClassLoss {
             loss: softplus,
             gradient: if RARE {
@@ -405,6 +548,23 @@ impl BinaryLoss for FromLogits {
             } else {
                 gradient
             },
+        }
+    }
+
+    #[inline(always)]
+    fn of_weighted_classes<S: Simd, V: Vector<S>>(
+        self,
+        z: V,
+        target: V,
+        weight: Pair<V>,
+        scale: Scale<V::Element>,
+    ) -> ClassLoss<V> {
+        let flip = Flip::<V, S>::of(target);
+        let scale = scale.splat(z.token());
+        let Logistic { softplus, sigmoid } = weighted_logistic(flip.apply(z), weight, scale);
+        ClassLoss {
+            loss: softplus,
+            gradient: flip.apply(sigmoid) + V::splat(z.token(), V::Element::ZERO),
         }
     }
 
@@ -457,6 +617,17 @@ impl BinaryLoss for FromProbs {
         self,
         _p: V,
         _target: V,
+        _scale: Scale<V::Element>,
+    ) -> ClassLoss<V> {
+        unreachable!("all targets go the general way")
+    }
+
+    #[inline(always)]
+    fn of_weighted_classes<S: Simd, V: Vector<S>>(
+        self,
+        _p: V,
+        _target: V,
+        _weight: Pair<V>,
         _scale: Scale<V::Element>,
     ) -> ClassLoss<V> {
         unreachable!("all targets go the general way")

@@ -6,7 +6,7 @@
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 
-use super::binary::{Sigmoids, weighted};
+use super::binary::{Elements, Sigmoids, weighted};
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
 use crate::simd::Vector;
@@ -14,8 +14,7 @@ use crate::simd::logistic::sigmoid;
 use crate::simd::math::{Pair, exp_pair, nan_where_nan, two_sum};
 use crate::wide::Wide;
 
-/// Writes the Hessian of a block of elements, times a scale; the inputs are logits, targets and, if
-/// there are four, weights and those of the positive class.
+/// Writes the Hessian of a block of elements, times a scale; the inputs are those of the loss.
 #[inline(never)]
 pub(crate) fn write<S: Simd, T: Float, const K: usize>(
     simd: S,
@@ -76,8 +75,8 @@ impl<S: Simd, T: Float, const K: usize> VectorMap<S, T, K> for Block<T> {
     ) -> [T::Vector<S>; N] {
         let mut results = inputs[0];
         for (i, result) in results.iter_mut().enumerate() {
-            *result = if K == 4 {
-                self.weighted::<S>(std::array::from_fn(|input| inputs[input % K][i]))
+            *result = if K > 2 {
+                self.weighted::<S>(&Elements::new(inputs.map(|input| input[i])))
             } else {
                 self.unweighted::<S>(*result)
             };
@@ -100,11 +99,12 @@ impl<T: Float> Block<T> {
         share.fused_mul_add(high, (-scaled).fused_mul_add(share, rest))
     }
 
-    /// Logits, targets, weights and those of the positive class.
     #[inline(always)]
-    fn weighted<S: Simd>(&self, inputs: [T::Vector<S>; 4]) -> T::Vector<S> {
-        let [z, targets, weight, pos_weight] = inputs.map(T::widen::<S>);
-        let mut results = z;
+    fn weighted<S: Simd>(&self, elements: &Elements<T::Vector<S>>) -> T::Vector<S> {
+        let targets = elements.target.widened::<S, T>();
+        let weight = elements.weight.widened::<S, T>();
+        let pos_weight = elements.pos_weight.widened::<S, T>();
+        let mut results = T::widen::<S>(elements.x);
         for (part, result) in results.as_mut().iter_mut().enumerate() {
             let z = *result;
             let c = |constant| f64x8::splat(z.token(), constant);

@@ -7,7 +7,7 @@ use super::lane::{Lane, VectorMap};
 use crate::float::Float;
 
 /// The range from `low` to `high`, which holds 0. A second input is weights: elements that weigh
-/// nothing may be anything.
+/// nothing may be anything. A third is what elements lack.
 pub(crate) struct Range<T> {
     low: T,
     high: T,
@@ -76,7 +76,12 @@ impl<S: Simd, T: Float, const K: usize> VectorMap<S, T, K> for Block<S, T> {
     ) -> [T::Vector<S>; N] {
         for (i, x) in inputs[0].iter().enumerate() {
             let mut passes = x.simd_ge(self.low) & x.simd_le(self.high);
-            if K == 2 {
+            if K == 3 {
+                let lack = inputs[2][i];
+                passes &= x.simd_gt(self.low) | lack.simd_ge(self.zero);
+                passes &= x.simd_lt(self.high) | lack.simd_le(self.zero);
+            }
+            if K >= 2 {
                 passes |= inputs[1][i].simd_eq(self.zero);
             }
             self.inside &= passes;

@@ -10,7 +10,7 @@ use fearless_simd::Simd;
 use super::rows::{Mask, Rows};
 use super::tiles::FEW_CLASSES;
 use crate::float::{Encoding, Float};
-use crate::simd::encoding::{decode, encode};
+use crate::simd::encoding::{decode, decode_one, encode};
 use crate::simd::transpose::ROWS;
 
 /// Elements that lie apart, and those of masks, are collected so many at a time.
@@ -86,6 +86,13 @@ unsafe fn gather_run<S: Simd, T: Float>(
         }
         // SAFETY: as above.
         (_, 1) => unsafe { decode(simd, encoding, first, buffer) },
+        _ if !encoding.is_half() => {
+            for (index, element) in buffer.iter_mut().enumerate() {
+                let place = encoding.offset(first, index as isize * stride);
+                // SAFETY: as above.
+                *element = T::from_f64(unsafe { decode_one(encoding, place) });
+            }
+        }
         _ => {
             let mut collected = [0_u16; COLLECTED];
             let mut next = first.cast::<u16>();

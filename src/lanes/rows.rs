@@ -9,7 +9,8 @@ use std::marker::PhantomData;
 use smallvec::SmallVec;
 
 use super::view::Dims;
-use crate::float::Encoding;
+use crate::float::{Encoding, Float};
+use crate::simd::encoding::decode_one;
 
 /// Rows of equal stride; the last of each run of `blocks` rows may be shorter.
 #[derive(Clone, Debug)]
@@ -198,6 +199,8 @@ impl<'a, T> Rows<'a, T> {
         let mut rest = index;
         let mut offset = 0;
         for &(size, stride) in self.inner.iter().rev() {
+            // Where there is no element the first has a place all the same.
+            let size = size.max(1);
             offset += (rest % size) as isize * stride;
             rest /= size;
         }
@@ -208,7 +211,7 @@ impl<'a, T> Rows<'a, T> {
     #[inline(always)]
     pub(super) fn run_from(&self, index: usize) -> (isize, usize) {
         match self.inner.last() {
-            Some(&(size, stride)) => (stride, size - index % size),
+            Some(&(size, stride)) => (stride, size - index % size.max(1)),
             None => (self.stride, usize::MAX),
         }
     }
@@ -233,9 +236,12 @@ unsafe fn read<T: Copy + 'static>(encoding: Encoding, place: *const T) -> T {
         return unsafe { *place };
     }
     // SAFETY: as above.
-    let value = encoding.decoded(unsafe { *place.cast() });
-    let value = (&value as &dyn Any).downcast_ref();
-    *value.expect("half precision is computed with as f32")
+    let wide = unsafe { decode_one(encoding, place) };
+    // What is decoded as `f32` has no more digits, but for an integer.
+    let narrow = wide as f32;
+    let of_either: [&dyn Any; 2] = [&wide, &narrow];
+    let value = of_either.into_iter().find_map(<dyn Any>::downcast_ref);
+    *value.expect("what is encoded is computed with as f32 or f64")
 }
 
 impl<T: Copy + 'static> Rows<'_, T> {
@@ -261,6 +267,21 @@ impl<T: Copy + 'static> Rows<'_, T> {
         }
         for (index, value) in out.iter_mut().enumerate() {
             *value = self.value(first + index);
+        }
+    }
+
+    /// The number that the first element of a row stands for, with all its digits.
+    pub(crate) fn number(&self, row: usize) -> f64
+    where
+        T: Float,
+    {
+        match self.encoding {
+            Encoding::F64High | Encoding::F64Low => {
+                assert!(row < self.count() && self.len > 0);
+                // SAFETY: the row exists and holds an element of this encoding.
+                unsafe { *self.pointer(row).cast() }
+            }
+            _ => self.value(row).to_f64(),
         }
     }
 

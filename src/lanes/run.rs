@@ -334,7 +334,7 @@ pub(super) fn fetch<T>(rows: &Rows<'_, T>, row: usize, index: usize) -> Option<F
     match rows.encoding() {
         _ if !rows.are_runs() => None,
         Encoding::Own => Some(Fetch::all(start)),
-        _ => Some(Fetch::half(start)),
+        encoding => encoding.is_half().then(|| Fetch::half(start)),
     }
 }
 
@@ -353,14 +353,23 @@ impl<T: Float, Kernel: RowKernel<T, K>, const K: usize> Task for Grain<'_, '_, T
                 fill_up(buffer, self.inputs[0].len(), T::ZERO);
             }
         }
+        // How much of a buffer holds what all rows do. That of the first input may be written to.
+        let mut kept = [0; K];
         for row in self.rows.clone() {
             let len = self.inputs[0].len_of(row);
             let mut buffers = self.scratch.rows.iter_mut();
+            let mut kept = kept.iter_mut();
             let inputs = self.inputs.each_ref().map(|input| {
-                let buffer = buffers.next();
+                let (buffer, kept) = (buffers.next(), kept.next());
                 match buffer {
                     Some(buffer) if !input.are_slices() => {
-                        gather(simd, input, row, 0, &mut buffer[..len]);
+                        let kept = kept.expect("one for each input");
+                        if *kept < len {
+                            gather(simd, input, row, 0, &mut buffer[..len]);
+                        }
+                        if input.are_equal() && !std::ptr::eq(input, &raw const self.inputs[0]) {
+                            *kept = len;
+                        }
                         buffer.as_mut_ptr().cast_const()
                     }
                     _ => input.pointer(row),

@@ -553,11 +553,7 @@ fn prefetch_class<T>(start: *const T, size: usize) {
 /// The same for elements that are encoded or masked, and for the mask; the class need not exist.
 #[inline(always)]
 fn prefetch_elements<T: Float>(rows: &Rows<'_, T>, row: usize, class: usize) {
-    let size = match rows.encoding() {
-        Encoding::Own => size_of::<T>(),
-        _ => size_of::<u16>(),
-    };
-    prefetch_class(rows.place(row, class), size);
+    prefetch_class(rows.place(row, class), rows.encoding().size::<T>());
     if let Some(mask) = rows.mask() {
         prefetch(mask.kept.place(row, class));
     }

@@ -50,6 +50,29 @@ pub(crate) struct View<'a, T> {
     memory: PhantomData<&'a T>,
 }
 
+/// Elements, or those of two views added: of `f64`, where `f32` is computed with.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts<'a, T> {
+    pub(crate) high: View<'a, T>,
+    /// What the elements lack.
+    pub(crate) low: Option<View<'a, T>>,
+}
+
+impl<'a, T> From<View<'a, T>> for Parts<'a, T> {
+    fn from(high: View<'a, T>) -> Self {
+        Self { high, low: None }
+    }
+}
+
+impl<T> Parts<'_, T> {
+    /// The same elements repeated to a shape, by NumPy's rules.
+    pub(crate) fn broadcast(&self, shape: &[usize]) -> Option<Self> {
+        let high = self.high.broadcast(shape)?;
+        let low = self.low.as_ref().and_then(|low| low.broadcast(shape));
+        Some(Self { high, low })
+    }
+}
+
 /// A view to write to; no two of its elements are the same memory.
 #[derive(Debug)]
 pub(crate) struct ViewMut<'a, T> {
@@ -132,6 +155,23 @@ impl<'a, T> View<'a, T> {
             encoding: E::ENCODING,
             ..view
         }
+    }
+
+    /// A view of elements of whatever encoding.
+    ///
+    /// # Safety
+    /// As for [`View::from_raw`], with `start` as what that encoding says.
+    #[cfg(feature = "python")]
+    #[inline(always)]
+    pub(crate) unsafe fn from_encoded<E>(
+        start: *const E,
+        encoding: Encoding,
+        shape: impl IntoIterator<Item = usize, IntoIter: ExactSizeIterator>,
+        strides: impl IntoIterator<Item = isize, IntoIter: ExactSizeIterator>,
+    ) -> Self {
+        // SAFETY: promised by the caller; with its encoding the view never reads another type.
+        let view = unsafe { Self::from_raw(start.cast(), shape, strides) };
+        Self { encoding, ..view }
     }
 
     /// The elements of an ndarray.

@@ -17,8 +17,10 @@ use pyo3::types::{PyDict, PyTuple, PyType, PyWeakrefReference};
 use super::advice;
 use super::hold::Hold;
 use super::interop;
+use super::threads::run;
 use crate::float;
-use crate::lanes::{View, reserved};
+use crate::kernel::parts::{Fit, FitKernel};
+use crate::lanes::{Parts, View, read_values, reserved};
 
 /// An element type of both sides.
 pub(super) trait Scalar: float::Element<Compute: Element> + Element {}
@@ -132,7 +134,7 @@ pub(super) fn check_not_mixed<T: Scalar>(
     let other = match T::ENCODING {
         float::Encoding::Own => return Ok(()),
         float::Encoding::F16 => Kind::Bfloat16,
-        float::Encoding::Bf16 => Kind::Float16,
+        _ => Kind::Float16,
     };
     if Kind::of(dtype)? != other {
         return Ok(());
@@ -270,6 +272,11 @@ pub(super) fn converted<'py, T: Element>(
 pub(super) enum Companion<'py, T: Scalar> {
     Same(Bound<'py, PyArrayDyn<T>>),
     Wide(Bound<'py, PyArrayDyn<T::Compute>>),
+    /// Of `f64` beside `f32`, with whether some number is no `f32`.
+    Double(Bound<'py, PyArrayDyn<f64>>, bool),
+    Long(Bound<'py, PyArrayDyn<i64>>),
+    /// Bools, as bytes.
+    Bool(Bound<'py, PyArrayDyn<u8>>),
 }
 
 impl<'py, T: Scalar> Companion<'py, T> {
@@ -287,27 +294,50 @@ impl<'py, T: Scalar> Companion<'py, T> {
         }
     }
 
-    /// Any array-like, unless rounding it loses a bit of a `float64`.
-    pub(super) fn lossless(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Self>> {
+    /// Any array-like as it is, if what is computed with holds it: numbers of `float64` beside
+    /// narrower ones as two of them.
+    pub(super) fn in_parts(object: &Bound<'py, PyAny>, name: &str) -> PyResult<Option<Self>> {
         if let Some(array) = plain::<T>(object) {
             return Ok(Some(Self::Same(array)));
         }
         let array = numeric(object, name)?;
-        check_not_mixed::<T>(&array.dtype(), name)?;
-        if T::ENCODING == float::Encoding::Own {
-            return Ok(lossless(&array)?.map(Self::Same));
-        }
-        match array.cast::<PyArrayDyn<T>>() {
-            Ok(_) => cast(&array).map(|same| Some(Self::Same(same))),
-            Err(_) => Ok(lossless(&array)?.map(Self::Wide)),
+        let dtype = array.dtype();
+        check_not_mixed::<T>(&dtype, name)?;
+        let is_narrow = size_of::<T::Compute>() < size_of::<f64>();
+        match (Kind::of(&dtype)?, dtype.kind(), dtype.itemsize()) {
+            (Kind::Float64, ..) if is_narrow => {
+                let array = cast::<f64>(&array)?;
+                let fit = fit(&array)?;
+                Ok((!fit.is_extreme).then_some(Self::Double(array, fit.is_wide)))
+            }
+            (Kind::Whole, b'b', _) => {
+                let bytes = array.call_method1("view", ("uint8",))?;
+                Ok(Some(Self::Bool(bytes.cast_into::<PyArrayDyn<u8>>()?)))
+            }
+            (Kind::Whole, b'i', 8) => cast(&array).map(|array| Some(Self::Long(array))),
+            _ => Self::new(object, name).map(Some),
         }
     }
 
+    /// The elements, as what is computed with.
     pub(super) fn view<'a>(&'a self, hold: &'a Hold<'py>) -> PyResult<View<'a, T::Compute>> {
         match self {
             Self::Same(array) => hold.elements_of(array),
             Self::Wide(array) => hold.view(array),
+            Self::Double(array, _) => hold.encoded(array, float::Encoding::F64High),
+            Self::Long(array) => hold.encoded(array, float::Encoding::I64),
+            Self::Bool(array) => hold.encoded(array, float::Encoding::Bool),
         }
+    }
+
+    /// The same with what they lack.
+    pub(super) fn parts<'a>(&'a self, hold: &'a Hold<'py>) -> PyResult<Parts<'a, T::Compute>> {
+        let low = match self {
+            Self::Double(array, true) => Some(hold.encoded(array, float::Encoding::F64Low)?),
+            _ => None,
+        };
+        let high = self.view(hold)?;
+        Ok(Parts { high, low })
     }
 
     /// Kept clear of outputs.
@@ -315,6 +345,11 @@ impl<'py, T: Scalar> Companion<'py, T> {
         match self {
             Self::Same(array) => separate(outputs, array).map(Self::Same),
             Self::Wide(array) => separate(outputs, array).map(Self::Wide),
+            Self::Double(array, is_wide) => {
+                separate(outputs, array).map(|array| Self::Double(array, is_wide))
+            }
+            Self::Long(array) => separate(outputs, array).map(Self::Long),
+            Self::Bool(array) => separate(outputs, array).map(Self::Bool),
         }
     }
 
@@ -322,24 +357,23 @@ impl<'py, T: Scalar> Companion<'py, T> {
         match self {
             Self::Same(array) => array.as_untyped(),
             Self::Wide(array) => array.as_untyped(),
+            Self::Double(array, _) => array.as_untyped(),
+            Self::Long(array) => array.as_untyped(),
+            Self::Bool(array) => array.as_untyped(),
         }
     }
 }
 
-/// An array as one of `T`, unless that loses a bit of a `float64`.
-fn lossless<'py, T: Element>(
-    array: &Bound<'py, PyUntypedArray>,
-) -> PyResult<Option<Bound<'py, PyArrayDyn<T>>>> {
-    let cast = cast::<T>(array)?;
-    let is_narrow = array.dtype().itemsize() <= size_of::<T>();
-    if is_narrow || Kind::of(&array.dtype())? == Kind::Whole {
-        return Ok(Some(cast));
-    }
-    let options = PyDict::new(array.py());
-    options.set_item("equal_nan", true)?;
-    let numpy = array.py().import("numpy")?;
-    let equal = numpy.call_method("array_equal", (&cast, array), Some(&options))?;
-    Ok(equal.is_truthy()?.then_some(cast))
+/// Whether numbers are those of `f32`, or sums of two.
+fn fit(array: &Bound<'_, PyArrayDyn<f64>>) -> PyResult<Fit> {
+    let (py, count) = (array.py(), array.len());
+    let hold = Hold::new(py, count);
+    let numbers = hold.view(array)?.elements();
+    run(py, count, || {
+        let mut all = Fit::default();
+        read_values(&numbers, &FitKernel, |fit| all.add(fit))?;
+        Ok(all)
+    })
 }
 
 /// Weights as `f64`, kept clear of outputs.

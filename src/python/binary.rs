@@ -245,8 +245,8 @@ impl<'py> Arguments<'_, 'py> {
         })
     }
 
-    /// The arrays as what the scores are computed with, if nothing is lost by that: targets and weights of
-    /// `float64` beside scores of `float32` count to their last bit.
+    /// The arrays beside scores that are computed with as they are, if nothing is lost by that: targets and
+    /// weights of `float64` beside scores of `float32` count with all digits that show.
     fn arrays<T: Scalar>(
         &self,
         scores: Bound<'py, PyArrayDyn<T>>,
@@ -260,7 +260,7 @@ impl<'py> Arguments<'_, 'py> {
         ]
         .map(|(object, name)| {
             object
-                .map(|object| Companion::lossless(object, name))
+                .map(|object| Companion::in_parts(object, name))
                 .transpose()
         });
         let (Some(targets), weights) = (targets?, [weight?, pos_weight?]) else {
@@ -311,14 +311,14 @@ where
         loss: L,
         reduction: Reduction,
     ) -> PyResult<BinaryCall<'a, T::Compute, L>> {
-        let (scores, targets) = (hold.elements_of(&self.scores)?, self.targets.view(hold)?);
+        let (scores, targets) = (hold.elements_of(&self.scores)?, self.targets.parts(hold)?);
         let [weight, pos_weight] = self.weights.each_ref().map(|weight| {
-            let view = |weight: &'a Companion<'py, T>| weight.view(hold);
-            weight.as_ref().map(view).transpose()
+            let parts = |weight: &'a Companion<'py, T>| weight.parts(hold);
+            weight.as_ref().map(parts).transpose()
         });
         let weights = [weight?, pos_weight?];
         run(self.scores.py(), scores.len(), || {
-            BinaryCall::new(loss, &scores, &targets, weights, reduction)
+            BinaryCall::new(loss, &scores, targets, weights, reduction)
         })
     }
 

@@ -15,6 +15,7 @@ use pyo3::types::PyWeakrefReference;
 
 use super::array::{Output, Scalar, is_aligned};
 use super::threads::is_long;
+use crate::float::Encoding;
 use crate::lanes::{View, ViewMut};
 
 /// What keeps the memory of arrays in its place while a call works on it.
@@ -96,6 +97,19 @@ impl<'py> Hold<'py> {
         let (start, shape, strides) = self.place(array)?;
         // SAFETY: as in `view`.
         Ok(unsafe { View::from_elements(start, shape.iter().copied(), strides) })
+    }
+
+    /// The elements of an array in an encoding of theirs.
+    #[inline(always)]
+    pub(super) fn encoded<'a, E: Element, T>(
+        &'a self,
+        array: &'a Bound<'py, PyArrayDyn<E>>,
+        encoding: Encoding,
+    ) -> PyResult<View<'a, T>> {
+        assert!(encoding.size::<T>() == size_of::<E>());
+        let (start, shape, strides) = self.place(array)?;
+        // SAFETY: as in `view`; integers, bytes and floats of that size may be read as such.
+        Ok(unsafe { View::from_encoded(start, encoding, shape.iter().copied(), strides) })
     }
 
     /// An array to write to.

@@ -1,20 +1,75 @@
-//! Half precision to `f32` and back, many elements at a time.
+//! Half precision to `f32` and back, and other numbers to what is computed with, many at a time.
 //!
-//! Decoding is exact; encoding rounds to the nearest, ties to even. Both give the same bits at every
+//! Decoding halves is exact; encoding rounds to the nearest, ties to even. Both give the same bits at every
 //! level: where there are instructions for `f16` they are used, else integers do it.
 
 use fearless_simd::Simd;
 
 #[cfg(target_arch = "x86_64")]
 use super::{has_fused_mul_add, has_wide_registers};
-use crate::float::{Encoding, Float};
+use crate::float::{Encoding, Float, high, low};
 
 /// Decodes as many elements as there are places for.
 ///
 /// # Safety
-/// So many are readable, and are encoded in `f16` or `bf16`; `T` is `f32`.
+/// So many are readable, and are of that encoding.
 #[inline(always)]
 pub(crate) unsafe fn decode<S: Simd, T: Float>(
+    simd: S,
+    encoding: Encoding,
+    from: *const T,
+    to: &mut [T],
+) {
+    // SAFETY: promised by the caller, as all of these.
+    unsafe {
+        match encoding {
+            Encoding::F64High => convert(from.cast(), to, |x: f64| high(x).into()),
+            Encoding::F64Low => convert(from.cast(), to, |x: f64| low(x).into()),
+            Encoding::I64 => convert(from.cast(), to, |x: i64| x as f64),
+            Encoding::Bool => convert(from.cast(), to, |x: u8| f64::from(u8::from(x != 0))),
+            Encoding::Own | Encoding::F16 | Encoding::Bf16 => {
+                decode_halves(simd, encoding, from, to);
+            }
+        }
+    }
+}
+
+/// The number that one element stands for.
+///
+/// # Safety
+/// An element of this encoding lies there, which is not `Own`.
+#[inline(always)]
+pub(crate) unsafe fn decode_one<T>(encoding: Encoding, place: *const T) -> f64 {
+    // SAFETY: promised by the caller.
+    unsafe {
+        match encoding {
+            Encoding::Own => unreachable!("these are not decoded"),
+            Encoding::F16 | Encoding::Bf16 => encoding.decoded(*place.cast()).into(),
+            Encoding::F64High => high(*place.cast()).into(),
+            Encoding::F64Low => low(*place.cast()).into(),
+            Encoding::I64 => *place.cast::<i64>() as f64,
+            Encoding::Bool => f64::from(u8::from(*place.cast::<u8>() != 0)),
+        }
+    }
+}
+
+/// Replaces elements by a function of others.
+///
+/// # Safety
+/// There are as many others.
+#[inline(always)]
+unsafe fn convert<U: Copy, T: Float>(from: *const U, to: &mut [T], number: impl Fn(U) -> f64) {
+    // SAFETY: promised by the caller.
+    let from = unsafe { std::slice::from_raw_parts(from, to.len()) };
+    for (to, &from) in to.iter_mut().zip(from) {
+        *to = T::from_f64(number(from));
+    }
+}
+
+/// # Safety
+/// So many are readable, and are encoded in `f16` or `bf16`; `T` is `f32`.
+#[inline(always)]
+unsafe fn decode_halves<S: Simd, T: Float>(
     simd: S,
     encoding: Encoding,
     from: *const T,
@@ -306,8 +361,8 @@ mod tests {
     use fearless_simd::Simd;
     use half::{bf16, f16};
 
-    use super::{decode, encode};
-    use crate::float::Encoding;
+    use super::{decode, decode_one, encode};
+    use crate::float::{Encoding, Float};
     use crate::simd::level::Instructions;
     use crate::simd::{Task, dispatch};
 
@@ -456,6 +511,84 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    struct DecodeOthers<'a, U, T>(Encoding, &'a [U], &'a mut [T]);
+
+    impl<U, T: Float> Task for DecodeOthers<'_, U, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, simd: S) {
+            assert_eq!(self.0.size::<T>(), size_of::<U>());
+            assert_eq!(self.1.len(), self.2.len());
+            // SAFETY: both are slices of one length, of the encoding's type.
+            unsafe { decode(simd, self.0, self.1.as_ptr().cast(), self.2) }
+        }
+    }
+
+    /// Holds what is decoded together, and one by one, to what is due.
+    fn check<U, T: Float>(encoding: Encoding, numbers: &[U], due: &[T]) {
+        for level in Instructions::available() {
+            for start in 0..numbers.len() {
+                let mut found = vec![T::ONE; numbers.len() - start];
+                dispatch(level, DecodeOthers(encoding, &numbers[start..], &mut found));
+                assert_eq!(found, due[start..], "{encoding:?}");
+            }
+        }
+        for (number, due) in numbers.iter().zip(due) {
+            // SAFETY: it is one of the encoding's type.
+            let found = unsafe { decode_one(encoding, (&raw const *number).cast::<T>()) };
+            assert_eq!(T::from_f64(found), *due, "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn decodes_other_numbers() {
+        let longs: Vec<i64> = (-20..20).chain([1 << 40, i64::MIN, i64::MAX]).collect();
+        check(
+            Encoding::I64,
+            &longs,
+            &longs.iter().map(|&x| x as f64).collect::<Vec<_>>(),
+        );
+        check(
+            Encoding::I64,
+            &longs,
+            &longs.iter().map(|&x| x as f32).collect::<Vec<_>>(),
+        );
+        let bytes: Vec<u8> = (0..40).map(|x| x % 3).collect();
+        let due: Vec<f32> = bytes
+            .iter()
+            .map(|&x| if x == 0 { 0.0 } else { 1.0 })
+            .collect();
+        check(Encoding::Bool, &bytes, &due);
+        check(
+            Encoding::Bool,
+            &bytes,
+            &due.iter().map(|&x| f64::from(x)).collect::<Vec<_>>(),
+        );
+    }
+
+    #[test]
+    fn numbers_are_the_sums_of_their_parts() {
+        let mut numbers: Vec<f64> = (1..40).map(|x| f64::from(x).sqrt() * 1e-3).collect();
+        numbers.extend([0.0, -0.3, 1.0, f64::INFINITY, -1e300]);
+        let highs: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
+        let lows: Vec<f32> = numbers
+            .iter()
+            .zip(&highs)
+            .map(|(&x, &high)| (x - f64::from(high)) as f32)
+            .map(|low| if low.is_finite() { low } else { 0.0 })
+            .collect();
+        check(Encoding::F64High, &numbers, &highs);
+        check(Encoding::F64Low, &numbers, &lows);
+        for ((number, high), low) in numbers.iter().zip(highs).zip(lows).take(39) {
+            let sum = f64::from(high) + f64::from(low);
+            assert!(
+                (sum - number).abs() <= number * 2.0_f64.powi(-47),
+                "{number}"
+            );
         }
     }
 }

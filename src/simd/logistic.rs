@@ -7,7 +7,7 @@
 
 use fearless_simd::{Select, Simd, SimdFloat, SimdMask};
 
-use super::math::{format, nan_where_nan, ordered_sum};
+use super::math::{Pair, format, nan_where_nan, ordered_sum};
 use super::{Vector, inlined_if_short};
 use crate::float::Float;
 use crate::wide::Wide;
@@ -35,6 +35,15 @@ impl<T: Float> Scale<T> {
         let rest = (scale - Wide::new(high.to_f64())).to_f64() / high.to_f64();
         let rest = T::from_f64(rest);
         Self { high, rest }
+    }
+
+    /// In every lane, in two parts.
+    #[inline(always)]
+    pub(crate) fn splat<S: Simd, V: Vector<S, Element = T>>(self, simd: S) -> Pair<V> {
+        Pair {
+            high: V::splat(simd, self.high),
+            low: V::splat(simd, self.high * self.rest),
+        }
     }
 }
 
@@ -93,6 +102,29 @@ pub(crate) fn logistic<S: Simd, V: Vector<S>, const RARE: bool>(
         #[inline(always)]
         || logistic_of::<S, V, RARE>(z, scale),
     )
+}
+
+/// Softplus times a weight, and the sigmoid times a weight and a scale, both in two parts. Arguments are
+/// moderate, weights too or 0; errors below 1.9 ulp.
+#[inline(always)]
+pub(crate) fn weighted_logistic<S: Simd, V: Vector<S>>(
+    z: V,
+    weight: Pair<V>,
+    scale: Pair<V>,
+) -> Logistic<V> {
+    inlined_if_short(
+        z.token(),
+        #[inline(always)]
+        || weighted_logistic_of(z, weight, scale),
+    )
+}
+
+/// Where `e^-|z|` is so large that what a weight and a scale leave of it has all its bits.
+#[inline(always)]
+pub(crate) fn is_moderate<S: Simd, V: Vector<S>>(z: V) -> V::Mask {
+    let limit = -0.5 * format::<S, V>().normal;
+    z.abs()
+        .simd_le(V::splat(z.token(), V::Element::from_f64(limit)))
 }
 
 /// Where `e^-|z|` and its last bit are normal numbers: no NaN, no infinity, nothing far from 0.
@@ -162,6 +194,80 @@ fn logistic_of<S: Simd, V: Vector<S>, const RARE: bool>(
     Logistic { softplus, sigmoid }
 }
 
+#[inline(always)]
+fn weighted_logistic_of<S: Simd, V: Vector<S>>(
+    z: V,
+    weight: Pair<V>,
+    scale: Pair<V>,
+) -> Logistic<V> {
+    let simd = z.token();
+    let c = |constant| V::splat(simd, constant);
+    let zero = c(V::Element::ZERO);
+    let exponential = Exponential::<S, V, false>::of_minus(z.abs());
+    let (even, odd) = exp_m1_parts(exponential.t);
+    let Pair {
+        high: tail,
+        low: tail_low,
+    } = ordered_sum(odd, even);
+    let opposite_tail = even - odd;
+
+    // The weight times each summand of softplus, so that nothing is rounded more often than without.
+    let curved = curved_from::<S, V, false>(&exponential, tail, Some(tail_low));
+    let (power, linear) = (exponential.power(), z.max(zero));
+    let weighted_power = weight.high * power;
+    let rest = weight.low * (power + curved.fused_mul_add(power, linear));
+    let rest = tail_low.fused_mul_add(weighted_power, rest);
+    let rest = weight.high.fused_mul_add(linear, rest);
+    let softplus = weighted_power + curved.fused_mul_add(weighted_power, rest);
+
+    // As `logistic_of`, with a dividend and a divisor in two parts.
+    let sum = ordered_sum(c(V::Element::ONE), power);
+    let negative = z.simd_lt(zero);
+    let small = negative.select(opposite_tail + sum.low, tail.fused_mul_add(power, sum.low));
+    let divisor = ordered_sum(sum.high, small);
+    let high = weight.high * scale.high;
+    let low = weight.high.fused_mul_add(scale.high, -high)
+        + weight
+            .high
+            .fused_mul_add(scale.low, weight.low * scale.high);
+    let power = negative.select(power, c(V::Element::ONE));
+    let (high, low) = (high * power, low * power);
+    let inverse = c(V::Element::ONE) / divisor.high;
+    let quotient = high * inverse;
+    let rest = (-quotient).fused_mul_add(divisor.high, high);
+    let rest = rest + (-quotient).fused_mul_add(divisor.low, low);
+    let sigmoid = rest.fused_mul_add(inverse, quotient);
+    Logistic { softplus, sigmoid }
+}
+
+/// `(v - 1) + v e g(e)` from `e^t - 1`, where `log1p(e) = e + e^2 g(e)` and `e = 2^n v`. A weight moves
+/// results to where an error is twice as many ulp: with what rounding has taken off `e^t - 1`, and off
+/// `v`, there is less of it.
+#[inline(always)]
+fn curved_from<S: Simd, V: Vector<S>, const RARE: bool>(
+    exponential: &Exponential<S, V, RARE>,
+    tail: V,
+    tail_low: Option<V>,
+) -> V {
+    let simd = tail.token();
+    let f = format::<S, V>();
+    let one = V::splat(simd, V::Element::ONE);
+    let value = one + tail;
+    let e = exponential.scaled(value);
+    let product = value * e;
+    // In powers of what is small, so that the parts of the polynomial are.
+    let centred = e - V::splat(simd, V::Element::HALF);
+    let slope = in_halves(centred, &f.log1p[1..]);
+    let curve = slope.fused_mul_add(centred, V::splat(simd, f.log1p[0]));
+    let mut rest = tail;
+    if let Some(tail_low) = tail_low {
+        let lost = (tail - (value - one)) + tail_low;
+        let lost = (e + e).fused_mul_add(lost, value.fused_mul_add(e, -product));
+        rest = lost.fused_mul_add(curve, tail);
+    }
+    product.fused_mul_add(curve, rest)
+}
+
 /// `log(1 + e^z)` from `e^t - 1`: `max(z, 0) + log1p(e)` with `e = e^-|z|`.
 ///
 /// `log1p(e) = e + e^2 g(e)`, and with `e = 2^n v` that is `2^n (1 + [(v - 1) + v e g(e)])`.
@@ -175,13 +281,7 @@ fn softplus_from<S: Simd, V: Vector<S>, const RARE: bool>(
     let one = V::splat(simd, V::Element::ONE);
     let f = format::<S, V>();
     let zero = V::splat(simd, V::Element::ZERO);
-    let value = one + tail;
-    let e = exponential.scaled(value);
-    // In powers of what is small, so that the parts of the polynomial are.
-    let centred = e - V::splat(simd, V::Element::HALF);
-    let slope = in_halves(centred, &f.log1p[1..]);
-    let curve = slope.fused_mul_add(centred, V::splat(simd, f.log1p[0]));
-    let curved = (value * e).fused_mul_add(curve, tail);
+    let curved = curved_from(exponential, tail, None);
     if RARE {
         let lift = V::splat(simd, V::Element::from_f64(f.sum_lift_factor));
         let power = exponential.lifted(one);
@@ -290,11 +390,18 @@ fn exp_m1<S: Simd, V: Vector<S>>(t: V) -> V {
 /// `e^t - 1` and `e^-t - 1`, as the sum and the difference of their even and odd part.
 #[inline(always)]
 fn exp_m1_of_both<S: Simd, V: Vector<S>>(t: V) -> (V, V) {
+    let (even, odd) = exp_m1_parts(t);
+    (even + odd, even - odd)
+}
+
+/// The even and the odd part of `e^t - 1`.
+#[inline(always)]
+fn exp_m1_parts<S: Simd, V: Vector<S>>(t: V) -> (V, V) {
     let coefficients = format::<S, V>().exp;
     let square = t * t;
     let even = square * every_second(square, coefficients);
     let odd = (square * every_second(square, &coefficients[1..])).fused_mul_add(t, t);
-    (even + odd, even - odd)
+    (even, odd)
 }
 
 /// A polynomial as the sum of its even and odd part, which need not wait for each other.

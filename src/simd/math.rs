@@ -27,6 +27,21 @@ pub(super) fn format<S: Simd, V: Vector<S>>() -> Format<V::Element> {
     <V::Element as Float>::FORMAT
 }
 
+impl<V> Pair<V> {
+    /// The sum in `f64`, which holds it but for its last bits; of `f64` the high part.
+    #[inline(always)]
+    pub(crate) fn widened<S: Simd, T: Float<Vector<S> = V>>(self) -> T::Widened<S> {
+        let mut wide = T::widen::<S>(self.high);
+        if T::LANES > 8 {
+            let low = T::widen::<S>(self.low);
+            for (high, low) in wide.as_mut().iter_mut().zip(low.as_ref()) {
+                *high += *low;
+            }
+        }
+        wide
+    }
+}
+
 /// `a + b` and the exact error of that sum.
 #[inline(always)]
 pub(crate) fn two_sum<S: Simd, V: Vector<S>>(a: V, b: V) -> Pair<V> {
