@@ -16,6 +16,7 @@ from comparison.problems import (
     BEST,
     IGNORED,
     OPTIONS,
+    POS_WEIGHT,
     SMOOTHING,
     TRAFFIC,
     Z_LOSS,
@@ -78,13 +79,33 @@ LOGITKIT: Mapping[Operation, Maker] = {
     Operation.LOG_SOFTMAX_VJP: lambda d: partial(
         logitkit.log_softmax_vjp, d.log_probs, d.logits, out=d.out, **d.along
     ),
+    Operation.POS_WEIGHT_GRAD: lambda d: partial(
+        logitkit.binary_cross_entropy_with_logits_and_grad,
+        d.logits,
+        d.binary,
+        pos_weight=POS_WEIGHT,
+        out=d.out,
+    ),
+    Operation.MASKED_SOFTMAX: lambda d: partial(
+        logitkit.softmax, d.logits, where=d.mask, out=d.out, **d.along
+    ),
+    Operation.MASKED_LOG_SOFTMAX: lambda d: partial(
+        logitkit.log_softmax, d.logits, where=d.mask, out=d.out, **d.along
+    ),
+    Operation.MASKED_LOGSUMEXP: lambda d: partial(
+        logitkit.logsumexp, d.logits, where=d.mask, **d.along
+    ),
 }
 
-# Whose own time is compared with that of logitkit's plain loss, and with which.
+# Whose own time is compared with that of logitkit's plain function, and with which.
 PLAIN: Mapping[Operation, Operation] = {
     Operation.LOGSUMEXP: Operation.CROSS_ENTROPY,
     Operation.PERPLEXITY: Operation.CROSS_ENTROPY,
     **dict.fromkeys(OPTIONS, Operation.CROSS_ENTROPY_GRAD),
+    Operation.POS_WEIGHT_GRAD: Operation.BINARY_GRAD,
+    Operation.MASKED_SOFTMAX: Operation.SOFTMAX_OUT,
+    Operation.MASKED_LOG_SOFTMAX: Operation.LOG_SOFTMAX,
+    Operation.MASKED_LOGSUMEXP: Operation.LOGSUMEXP,
 }
 
 

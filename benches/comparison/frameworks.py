@@ -5,6 +5,7 @@ result is there. They are reached through Any, so that the types check alike wit
 """
 
 import importlib
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from operator import attrgetter
@@ -15,6 +16,7 @@ from comparison.problems import (
     BEST,
     BFLOAT16,
     IGNORED,
+    POS_WEIGHT,
     SMOOTHING,
     TRAFFIC,
     Z_LOSS,
@@ -95,6 +97,12 @@ class Torch:
                 LOG_PROBS,
                 "out",
             ),
+            Operation.POS_WEIGHT_GRAD: self._backward(
+                partial(binary, pos_weight=torch.tensor(POS_WEIGHT)), BINARY
+            ),
+            Operation.MASKED_SOFTMAX: self._masked(torch.softmax),
+            Operation.MASKED_LOG_SOFTMAX: self._masked(torch.log_softmax),
+            Operation.MASKED_LOGSUMEXP: self._masked(torch.logsumexp),
         }
 
     def forms(self, operation: Operation, data: Data) -> Calls:
@@ -123,6 +131,19 @@ class Torch:
             out = self._tensor(data.out)
             call = partial(function, self._tensor(data.logits), *([data.axis] if by_row else []))
             return {"torch": call, "torch out=": partial(call, out=out)}
+
+        return calls
+
+    def _masked(self, function: Function) -> Forms:
+        """Give the function of what is -inf where the mask is False."""
+
+        def calls(data: Data) -> Calls:
+            logits, left_out = self._tensor(data.logits), self._tensor(~data.mask)
+
+            def run() -> Tensor:
+                return function(logits.masked_fill(left_out, -math.inf), data.axis)
+
+            return {"torch": run}
 
         return calls
 
@@ -246,6 +267,9 @@ class Jax:
             Operation.SOFT_GRAD: self._compiled(with_grad(self._soft), LOGITS, PROBS),
             Operation.SOFTMAX_VJP: self._compiled(self._softmax_vjp, PROBS, LOGITS),
             Operation.LOG_SOFTMAX_VJP: self._compiled(self._log_softmax_vjp, LOG_PROBS, LOGITS),
+            Operation.MASKED_SOFTMAX: self._masked(nn.softmax),
+            Operation.MASKED_LOG_SOFTMAX: self._masked(nn.log_softmax),
+            Operation.MASKED_LOGSUMEXP: self._masked(nn.logsumexp),
         }
 
     def forms(self, operation: Operation, data: Data) -> Calls:
@@ -266,6 +290,16 @@ class Jax:
 
     def _by_row(self, function: Function) -> Forms:
         return lambda d: {"jax": self._call(partial(function, axis=d.axis), d.logits)}
+
+    def _masked(self, function: Function) -> Forms:
+        def calls(data: Data) -> Calls:
+            masked = partial(self._where, partial(function, axis=data.axis))
+            return {"jax": self._call(masked, data.logits, data.mask)}
+
+        return calls
+
+    def _where(self, function: Function, logits: Tensor, mask: Tensor) -> Tensor:
+        return function(logits, where=mask)
 
     def _loss(self, transformed: Callable[[Function], Function]) -> Forms:
         def calls(data: Data) -> Calls:

@@ -26,6 +26,8 @@ IGNORED = -100
 SMOOTHING = 0.1
 # Larger than in training, where nobody could see in the result that it was left out.
 Z_LOSS = 0.1
+# No float32, as most.
+POS_WEIGHT = 2.7
 
 
 class Operation(enum.StrEnum):
@@ -51,6 +53,10 @@ class Operation(enum.StrEnum):
     IGNORE_GRAD = "cross_entropy_and_grad(ignore_index=, out=)"
     SOFTMAX_VJP = "softmax_vjp(out=)"
     LOG_SOFTMAX_VJP = "log_softmax_vjp(out=)"
+    POS_WEIGHT_GRAD = "binary_cross_entropy_with_logits_and_grad(pos_weight=, out=)"
+    MASKED_SOFTMAX = "softmax(where=, out=)"
+    MASKED_LOG_SOFTMAX = "log_softmax(where=, out=)"
+    MASKED_LOGSUMEXP = "logsumexp(where=)"
 
 
 class Regime(enum.StrEnum):
@@ -68,6 +74,7 @@ class Regime(enum.StrEnum):
     HALF = "half precision"
     OPTIONS = "soft targets and options"
     PRODUCTS = "vector-Jacobian products"
+    MASKS = "masks"
 
 
 BY_ROW = (
@@ -91,6 +98,7 @@ BY_ELEMENT = (
     Operation.LOG_SIGMOID,
     Operation.BINARY,
     Operation.BINARY_GRAD,
+    Operation.POS_WEIGHT_GRAD,
 )
 OPTIONS = (
     Operation.WEIGHTED_GRAD,
@@ -99,6 +107,11 @@ OPTIONS = (
     Operation.IGNORE_GRAD,
 )
 PRODUCTS = (Operation.SOFTMAX_VJP, Operation.LOG_SOFTMAX_VJP)
+MASKED = (
+    Operation.MASKED_SOFTMAX,
+    Operation.MASKED_LOG_SOFTMAX,
+    Operation.MASKED_LOGSUMEXP,
+)
 
 
 @dataclass(frozen=True)
@@ -114,13 +127,20 @@ class Traffic:
         return (self.read + self.written) / 2 if self.written else self.read
 
 
-_READS_TWO = {Operation.BINARY, Operation.BINARY_GRAD, Operation.SOFT_GRAD, *PRODUCTS}
+_READS_TWO = {
+    Operation.BINARY,
+    Operation.BINARY_GRAD,
+    Operation.POS_WEIGHT_GRAD,
+    Operation.SOFT_GRAD,
+    *PRODUCTS,
+}
 _WRITES_NONE = {
     Operation.LOGSUMEXP,
     Operation.CROSS_ENTROPY,
     Operation.PERPLEXITY,
     Operation.TOP_K,
     Operation.BINARY,
+    Operation.MASKED_LOGSUMEXP,
 }
 TRAFFIC: Mapping[Operation, Traffic] = {
     operation: Traffic(1 + (operation in _READS_TWO), int(operation not in _WRITES_NONE))
@@ -196,6 +216,11 @@ class Data:
         return np.log(self.probs)
 
     @cached_property
+    def mask(self) -> NDArray[np.bool_]:
+        """True for four of five elements."""
+        return np.random.default_rng(5).random(self.logits.shape, np.float32) > 1 / 5
+
+    @cached_property
     def binary(self) -> Floats:
         """A target 0 or 1 for each element."""
         drawn = np.random.default_rng(1).integers(0, 2, self.logits.shape, np.int8)
@@ -264,7 +289,13 @@ GROUPS = (
     *(Group(Regime.HALF, half, (1024, 32000), BY_ROW_OF_HALVES) for half in (np.float16, BFLOAT16)),
     Group(Regime.OPTIONS, np.float32, (512, 32000), (Operation.SOFT_GRAD,)),
     Group(Regime.OPTIONS, np.float32, (16384, 1000), OPTIONS),
+    Group(Regime.OPTIONS, np.float32, (65536, 10), (Operation.SOFT_GRAD, *OPTIONS)),
     Group(Regime.PRODUCTS, np.float32, (16384, 1000), PRODUCTS),
+    Group(Regime.MASKS, np.float32, (1024, 32000), MASKED),
+    Group(Regime.MASKS, np.float32, (16384, 1000), MASKED),
+    Group(Regime.MASKS, np.float32, (65536, 10), MASKED),
+    Group(Regime.MASKS, np.float32, (8, 21, 256, 256), MASKED, axis=1),
+    Group(Regime.MASKS, np.float32, (1000, 4096), MASKED, axis=0),
 )
 
 

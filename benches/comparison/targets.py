@@ -7,7 +7,7 @@ one that is read, or, if one is written too, its copy for each pair.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from comparison.problems import OPTIONS, PRODUCTS, Operation, Regime
+from comparison.problems import MASKED, OPTIONS, PRODUCTS, Operation, Regime
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ TARGETS: Mapping[Regime, Table] = {
         **dict.fromkeys(OPTIONS, Targets(plain=1.15)),
     },
     Regime.PRODUCTS: dict.fromkeys(PRODUCTS, Targets(limit=1.3)),
+    Regime.MASKS: dict.fromkeys(MASKED, Targets(plain=1.5)),
 }
 
 
