@@ -365,3 +365,18 @@ def test_a_masked_mask_is_refused() -> None:
     mask = np.ma.masked_array([True, True, False], [False, True, False])
     with pytest.raises(TypeError, match=r"where is a masked array with 1 .*where\.filled\(False\)"):
         logitkit.softmax(np.zeros(3), where=mask)
+
+
+@pytest.mark.parametrize("axis", [None, (0, 1), (1, 2), (0, 2)])
+@pytest.mark.parametrize("where", [None, True])
+def test_views_without_elements(
+    axis: tuple[int, ...] | None,
+    where: bool | None,
+    dtype: Float,
+) -> None:
+    """An empty part of an array has strides, but no element that they lead to."""
+    x = np.zeros((3, 2, 5), dtype)[:, :, :0]
+    options: dict[str, Any] = {} if where is None else {"where": where}
+    sums = np.asarray(logitkit.logsumexp(x, axis, **options))
+    assert np.isneginf(sums).all()
+    assert logitkit.softmax(x, axis, **options).shape == x.shape

@@ -25,7 +25,7 @@ SIZES = (1, 2, 15, 16, 17, 33, 2047, 2048, 2049, 4100)
 
 
 def labels(rng: np.random.Generator, shape: Any, kind: Any = np.float32) -> Array:  # noqa: ANN401
-    return rng.integers(0, 2, shape).astype(kind)
+    return np.asarray(rng.integers(0, 2, shape), kind)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -157,3 +157,32 @@ def test_peak_memory(of: Any) -> None:  # noqa: ANN401
     for call in calls:
         call()
         assert peak(call) <= 8 << 20
+
+
+@pytest.mark.parametrize("layout", ["reversed", "apart", "columns", "swapped"])
+def test_layouts(layout: str, dtype: Float) -> None:
+    """What is read as it is lies anywhere, too."""
+    rng = rng_of("layouts", layout)
+    x = random_logits(rng, (37, 70), dtype)
+    given = {
+        "longs": labels(rng, x.shape, np.int64),
+        "bools": labels(rng, x.shape, np.bool_),
+        "doubles": rng.random(x.shape),
+    }
+    weight = rng.uniform(0.5, 2, x.shape)
+
+    def moved(array: Array) -> Array:
+        if layout == "reversed":
+            return array[::-1, ::-1].copy()[::-1, ::-1]
+        if layout == "apart":
+            return np.repeat(array, 3, axis=1)[:, ::3]
+        if layout == "columns":
+            return np.asfortranarray(array)
+        return array.astype(array.dtype.newbyteorder())
+
+    both = logitkit.binary_cross_entropy_with_logits_and_grad
+    for targets in given.values():
+        want = both(x, targets, weight=weight, reduction="none")
+        got = both(x, moved(targets), weight=moved(weight), reduction="none")
+        for ours, due in zip(got, want, strict=True):
+            np.testing.assert_array_equal(ours, due)
