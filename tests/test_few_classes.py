@@ -52,9 +52,14 @@ def drawn(
     return random_indices(rng, x.shape, axis), options
 
 
+CLASSES = (1, 2, 3, 8, 9, 15, 16, 17, 33, 127, 128, 129)
+
+
 @by_kind
-@by_layout
-@pytest.mark.parametrize("classes", [1, 2, 3, 8, 9, 15, 16, 17, 33, 127, 128, 129])
+@pytest.mark.parametrize(
+    "classes, layout",
+    [(classes, "rows") for classes in CLASSES] + [*itertools.product((3, 17, 129), LAYOUTS[1:])],
+)
 def test_classes(classes: int, layout: str, kind: str, dtype: Float) -> None:
     rng = rng_of(classes, layout, kind, dtype)
     x = random_logits(rng, (67, classes), dtype)
@@ -75,10 +80,10 @@ def test_rows(rows: int, layout: str, kind: str, dtype: Float) -> None:
 
 
 @by_kind
-@pytest.mark.parametrize("classes", [3, 511, 512, 513])
+@pytest.mark.parametrize("classes", [3, 512, 513])
 def test_classes_side_by_side(classes: int, kind: str, dtype: Float) -> None:
     rng = rng_of(classes, kind, dtype)
-    x = random_logits(rng, (2, classes, 66), dtype)
+    x = random_logits(rng, (2, classes, 33), dtype)
     targets, options = drawn(rng, x, kind)
     check_loss("cross_entropy", x, targets, 1, **options)
 
