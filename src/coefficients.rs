@@ -14,7 +14,9 @@ use crate::kernel::rows::ROWS;
 use crate::kernel::spread::{Mixing, Soft, Spread};
 use crate::kernel::tile_gradient::TileTargets;
 use crate::kernel::tile_spread::TileSpread;
-use crate::lanes::{Rows, ValueKernel, View, check_shape, read_numbers, read_values, reserved};
+use crate::lanes::{
+    Rows, ValueKernel, View, check_shape, read_numbers, read_values, reserved, shape_without,
+};
 use crate::loss::Reduction;
 use crate::simd::reduce::ProductSum;
 use crate::stop::fill_up;
@@ -79,8 +81,7 @@ impl<'a> Plan<'a> {
         keep_empty: bool,
     ) -> Result<Self> {
         let classes = shape[axis];
-        let mut indices_shape = shape.to_vec();
-        indices_shape.remove(axis);
+        let indices_shape = shape_without(shape, axis);
         if classes == 0 {
             let shape = shape.to_vec();
             return Err(Error::NoClasses { shape, axis });

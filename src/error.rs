@@ -5,6 +5,7 @@
 use thiserror::Error;
 
 use crate::hints;
+use crate::lanes::shape_without;
 
 /// What an operation of this crate can refuse. Nothing has been written when one is returned.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -87,7 +88,7 @@ pub enum Error {
         "{function} needs class indices, but targets of dtype {dtype} have shape {targets:?} beside \
          scores of shape {scores:?} with classes on axis {axis}; give integer class indices of shape \
          {:?}{hint}{}",
-        hints::without(scores, *axis),
+        shape_without(scores, *axis),
         hints::of_indices(targets, scores, *axis)
     )]
     IndicesShape {

@@ -1,6 +1,8 @@
 //! What to write instead of an array of the wrong shape, where the shapes tell, as the end of an
 //! error's message.
 
+use crate::lanes::shape_without;
+
 /// For an array that must have one shape. What is written to, and factors of a product, are no
 /// matter of taking another view.
 pub(crate) fn of_shape(name: &str, given: &[usize], expected: &[usize]) -> String {
@@ -19,11 +21,11 @@ pub(crate) fn of_broadcast(name: &str, given: &[usize], expected: &[usize]) -> S
 
 /// For targets that are neither class indices nor probabilities.
 pub(crate) fn of_targets(dtype: &str, targets: &[usize], logits: &[usize], axis: usize) -> String {
-    if targets == without(logits, axis) {
+    if targets == shape_without(logits, axis) {
         return String::new();
     }
     let rewritten = view("targets", targets, logits)
-        .or_else(|| view("targets", targets, &without(logits, axis)))
+        .or_else(|| view("targets", targets, &shape_without(logits, axis)))
         .or_else(|| {
             let is_float = dtype.contains("float");
             is_float
@@ -38,18 +40,18 @@ pub(crate) fn of_targets(dtype: &str, targets: &[usize], logits: &[usize], axis:
 
 /// For targets that are no class indices.
 pub(crate) fn of_indices(targets: &[usize], logits: &[usize], axis: usize) -> String {
-    let indices = without(logits, axis);
+    let indices = shape_without(logits, axis);
     if targets == indices {
         return String::new();
     }
     if let Some(view) = view("targets", targets, &indices) {
         return sentence(Some(view));
     }
-    let other = (0..logits.len()).find(|&other| without(logits, other) == targets);
+    let other = (0..logits.len()).find(|&other| shape_without(logits, other) == targets);
     if let Some(other) = other {
         return format!("; if the classes are on axis {other}, pass axis={other}");
     }
-    if (0..targets.len()).any(|axis| targets[axis] != 1 && without(targets, axis) == logits) {
+    if (0..targets.len()).any(|axis| targets[axis] != 1 && shape_without(targets, axis) == logits) {
         return "; logits come first and targets second: are they swapped?".into();
     }
     sentence(spread("targets", targets, &indices))
@@ -106,11 +108,4 @@ fn rewritten(
 fn broadcasts(shape: &[usize], expected: &[usize]) -> bool {
     let mut trailing = shape.iter().rev().zip(expected.iter().rev());
     shape.len() <= expected.len() && trailing.all(|(&a, &b)| a == 1 || a == b)
-}
-
-/// The shape of what there is one of for each row.
-pub(crate) fn without(shape: &[usize], axis: usize) -> Vec<usize> {
-    let mut shape = shape.to_vec();
-    shape.remove(axis);
-    shape
 }

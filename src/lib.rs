@@ -99,6 +99,8 @@ mod lanes;
 mod linear;
 mod loss;
 mod nll_loss;
+#[cfg(feature = "python")]
+mod parts;
 mod predict;
 #[cfg(feature = "python")]
 #[allow(

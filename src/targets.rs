@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::float::Element;
 use crate::kernel::rows::ROWS;
 use crate::kernel::spread::{Mixing, NumberRows};
-use crate::lanes::{Rows, ValueKernel, View, find_number, position, read_values};
+use crate::lanes::{Rows, ValueKernel, View, find_number, position, read_values, shape_without};
 
 mod sealed {
     pub trait Sealed {}
@@ -158,8 +158,7 @@ impl TargetsView<'_> {
         shape: &[usize],
         axis: usize,
     ) -> Result<&View<'_, i64>> {
-        let mut indices = shape.to_vec();
-        indices.remove(axis);
+        let indices = shape_without(shape, axis);
         match self {
             Self::Indices(view) if view.shape() == indices => Ok(view),
             Self::Probabilities(soft) if soft.shape() == shape => Err(Error::IndicesNeeded {
@@ -180,8 +179,7 @@ impl TargetsView<'_> {
     }
 
     pub(crate) fn shape_error(&self, shape: &[usize], axis: usize) -> Error {
-        let mut indices = shape.to_vec();
-        indices.remove(axis);
+        let indices = shape_without(shape, axis);
         Error::TargetsShape {
             dtype: self.dtype(),
             targets: self.shape().to_vec(),

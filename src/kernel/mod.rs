@@ -11,8 +11,6 @@ pub(crate) mod hessian;
 pub(crate) mod index_loss;
 pub(crate) mod lane;
 pub(crate) mod normalizer;
-#[cfg(feature = "python")]
-pub(crate) mod parts;
 pub(crate) mod piece;
 pub(crate) mod predict;
 pub(crate) mod probs_loss;

@@ -92,6 +92,25 @@ impl<S: Simd, T: Float> EightRows<S, T> {
     }
 }
 
+/// Numbers in two parts as elements: the nearest, and what those lack.
+#[inline(always)]
+pub(crate) fn split<S: Simd, T: Float>(
+    highs: T::Widened<S>,
+    mut lows: T::Widened<S>,
+) -> Pair<T::Vector<S>> {
+    let high = T::narrow::<S>(highs);
+    for ((low, &wide), &narrow) in lows
+        .as_mut()
+        .iter_mut()
+        .zip(highs.as_ref())
+        .zip(T::widen(high).as_ref())
+    {
+        *low += wide - narrow;
+    }
+    let low = T::narrow::<S>(lows);
+    Pair { high, low }
+}
+
 /// Numbers as sums of two elements each: what a factor of a row is multiplied in.
 pub(crate) struct Halves<T> {
     pub(crate) high: [T; ROWS],
@@ -114,17 +133,9 @@ impl<T: Float> Halves<T> {
                 let number = numbers(start + part * 8);
                 (*high, *low) = (number.high, number.low);
             }
-            let high = T::narrow::<S>(highs);
-            for ((low, &wide), &narrow) in lows
-                .as_mut()
-                .iter_mut()
-                .zip(highs.as_ref())
-                .zip(T::widen(high).as_ref())
-            {
-                *low += wide - narrow;
-            }
+            let Pair { high, low } = split::<S, T>(highs, lows);
             high.store_slice(&mut halves.high[start..start + T::LANES]);
-            T::narrow::<S>(lows).store_slice(&mut halves.low[start..start + T::LANES]);
+            low.store_slice(&mut halves.low[start..start + T::LANES]);
         }
         halves
     }

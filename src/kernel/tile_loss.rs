@@ -52,6 +52,7 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
         let mut rows = TileGradient {
             normalizers: &normalizers,
             logits: &logits,
+            // For the gradient they are read again, when exponentials have taken their place.
             terms: &logits,
             targets: &targets,
             spread: sums.as_ref(),

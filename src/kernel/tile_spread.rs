@@ -5,7 +5,7 @@
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
-use super::rows::{PerRow, ROWS, load, store};
+use super::rows::{PerRow, ROWS, load, split, store};
 use super::spread::Mixing;
 use super::tile_gradient::TileTargets;
 use crate::float::Float;
@@ -289,6 +289,17 @@ impl Differences {
         }
     }
 
+    /// The factors of as many rows as a vector has lanes, less the lift of the terms.
+    #[inline(always)]
+    fn per_term<S: Simd, T: Float>(&self, simd: S, start: usize) -> [T::Widened<S>; 2] {
+        let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
+        let mut factor = each_widened::<S, T>(simd, &self.factor, start);
+        for part in factor.iter_mut().flat_map(AsMut::as_mut) {
+            *part *= back;
+        }
+        factor
+    }
+
     /// As many rows as a vector has lanes, all with one coefficient.
     #[inline(always)]
     fn write_even<S: Simd, T: Float>(
@@ -298,38 +309,22 @@ impl Differences {
         coefficient: f64,
         start: usize,
     ) {
-        let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
-        let wide = |numbers: &PerRow| widened::<S, T>(simd, numbers, start);
-        let [mut factor, mut low] = self.factor.each_ref().map(wide);
-        let [mut summand, scale_low] = self.scale.each_ref().map(wide);
-        for part in [&mut factor, &mut low] {
-            for part in part.as_mut() {
-                *part *= back;
-            }
-        }
+        let [high, low] = self.per_term::<S, T>(simd, start);
+        let factor = split::<S, T>(high, low);
+        let [mut summand, scale_low] = each_widened::<S, T>(simd, &self.scale, start);
         let coefficient = f64x8::splat(simd, -coefficient);
         for (high, low) in summand.as_mut().iter_mut().zip(scale_low.as_ref()) {
             *high = high.fused_mul_add(coefficient, *low * coefficient);
         }
-        let high = T::narrow::<S>(factor);
-        let rounded = T::widen(high);
-        for ((low, wide), rounded) in low
-            .as_mut()
-            .iter_mut()
-            .zip(factor.as_ref())
-            .zip(rounded.as_ref())
-        {
-            *low += *wide - *rounded;
-        }
-        let (low, summand) = (T::narrow::<S>(low), T::narrow::<S>(summand));
-        let entries = T::narrow::<S>(wide(&self.entries));
+        let summand = T::narrow::<S>(summand);
+        let entries = T::narrow::<S>(widened::<S, T>(simd, &self.entries, start));
         let one = T::Vector::<S>::splat(simd, T::ONE);
         let is_usual = entries.simd_eq(one);
         for class in tile.chunks_exact_mut(ROWS) {
             let term = &mut class[start..start + T::LANES];
             let x = T::Vector::<S>::from_slice(simd, term);
-            let rest = x.fused_mul_add(low, summand);
-            let result = x.fused_mul_add(high, rest);
+            let rest = x.fused_mul_add(factor.low, summand);
+            let result = x.fused_mul_add(factor.high, rest);
             is_usual.select(result, entries).store_slice(term);
         }
     }
@@ -343,16 +338,9 @@ impl Differences {
         spread: &TileSpread<'_>,
         start: usize,
     ) {
-        let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
-        let wide = |numbers: &PerRow| widened::<S, T>(simd, numbers, start);
-        let [mut factor, mut factor_low] = self.factor.each_ref().map(wide);
-        let [scale, scale_low] = self.scale.each_ref().map(wide);
-        for part in [&mut factor, &mut factor_low] {
-            for part in part.as_mut() {
-                *part *= back;
-            }
-        }
-        let entries = T::narrow::<S>(wide(&self.entries));
+        let [factor, factor_low] = self.per_term::<S, T>(simd, start);
+        let [scale, scale_low] = each_widened::<S, T>(simd, &self.scale, start);
+        let entries = T::narrow::<S>(widened::<S, T>(simd, &self.entries, start));
         let one = T::Vector::<S>::splat(simd, T::ONE);
         let is_usual = entries.simd_eq(one);
         for (number, class) in tile.chunks_exact_mut(ROWS).enumerate() {
@@ -395,6 +383,19 @@ impl Differences {
             }
         }
     }
+}
+
+/// Both parts of the numbers of as many rows as a vector has lanes.
+#[inline(always)]
+fn each_widened<S: Simd, T: Float>(
+    simd: S,
+    [high, low]: &[PerRow; 2],
+    start: usize,
+) -> [T::Widened<S>; 2] {
+    [high, low].map(
+        #[inline(always)]
+        |numbers| widened::<S, T>(simd, numbers, start),
+    )
 }
 
 /// The numbers of as many rows as a vector has lanes.

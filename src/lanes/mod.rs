@@ -30,4 +30,4 @@ pub(crate) use tiles::{Where, run_over};
 pub(crate) use tiles::{read_classes, read_tiles, write_classes, write_tiles};
 #[cfg(feature = "python")]
 pub(crate) use view::Dims;
-pub(crate) use view::{Outputs, Parts, View, ViewMut, check_shape, position};
+pub(crate) use view::{Outputs, Parts, View, ViewMut, check_shape, position, shape_without};

@@ -199,8 +199,6 @@ impl<'a, T> Rows<'a, T> {
         let mut rest = index;
         let mut offset = 0;
         for &(size, stride) in self.inner.iter().rev() {
-            // Where there is no element the first has a place all the same.
-            let size = size.max(1);
             offset += (rest % size) as isize * stride;
             rest /= size;
         }
@@ -211,7 +209,7 @@ impl<'a, T> Rows<'a, T> {
     #[inline(always)]
     pub(super) fn run_from(&self, index: usize) -> (isize, usize) {
         match self.inner.last() {
-            Some(&(size, stride)) => (stride, size - index % size.max(1)),
+            Some(&(size, stride)) => (stride, size - index % size),
             None => (self.stride, usize::MAX),
         }
     }

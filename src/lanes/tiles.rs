@@ -74,9 +74,7 @@ pub(crate) fn write_classes<'a, 'b: 'a, T: Float, Kernel: PieceKernel<T>>(
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let instructions = level()?;
-    let outputs = outputs.into();
-    assert!(outputs.have_shape(input.shape()));
-    let (input, outputs) = (input.rows(axis), outputs.rows(axis));
+    let (input, outputs) = rows_of_both(input, outputs.into(), axis);
     // SAFETY: arrays of one shape have equal rows; a `ViewMut` is writable, its elements are
     // distinct, and it overlaps the input at most as `Outputs` says.
     unsafe { run_classes(instructions, &input, &outputs, kernel, merge) }
@@ -104,11 +102,19 @@ pub(crate) fn write_tiles<'a, 'b: 'a, T: Float, Kernel: TileKernel<T>>(
     merge: impl FnMut(Kernel::Total),
 ) -> Result<()> {
     let instructions = level()?;
-    let outputs = outputs.into();
-    assert!(outputs.have_shape(input.shape()));
-    let (input, outputs) = (input.rows(axis), outputs.rows(axis));
+    let (input, outputs) = rows_of_both(input, outputs.into(), axis);
     // SAFETY: as in `write_classes`.
     unsafe { run_tiles(instructions, &input, &outputs, kernel, merge) }
+}
+
+/// The rows of an input and of outputs of its shape.
+fn rows_of_both<'a, 'b, T>(
+    input: &View<'a, T>,
+    outputs: Outputs<'_, 'b, T>,
+    axis: usize,
+) -> (Rows<'a, T>, [Option<Rows<'b, T>>; 2]) {
+    assert!(outputs.have_shape(input.shape()));
+    (input.rows(axis), outputs.rows(axis))
 }
 
 /// Elements to leave out: what stands for them in the input, and in the output.

@@ -267,6 +267,8 @@ impl<'a, T> View<'a, T> {
         let len = axes.iter().map(|&d| self.shape[d]).product();
         let mut inner = collapse(axes.iter().map(|&d| dimension(d)));
         let stride = match inner.as_slice() {
+            // Nor do rows without elements have places to tell.
+            _ if len == 0 => 1,
             [] => 1,
             [(_, stride)] => *stride,
             _ => NESTED,
@@ -375,6 +377,13 @@ impl<'a, T> ViewMut<'a, T> {
     ) -> Result<()> {
         check_shape(name, self.shape(), expected, like)
     }
+}
+
+/// A shape without an axis: that of what there is one of for each row.
+pub(crate) fn shape_without(shape: &[usize], axis: usize) -> Vec<usize> {
+    let mut shape = shape.to_vec();
+    shape.remove(axis);
+    shape
 }
 
 /// An error unless two shapes are equal.

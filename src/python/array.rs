@@ -19,8 +19,8 @@ use super::hold::Hold;
 use super::interop;
 use super::threads::run;
 use crate::float;
-use crate::kernel::parts::{Fit, FitKernel};
 use crate::lanes::{Parts, View, read_values, reserved};
+use crate::parts::{Fit, FitKernel};
 
 /// An element type of both sides.
 pub(super) trait Scalar: float::Element<Compute: Element> + Element {}
@@ -287,10 +287,14 @@ impl<'py, T: Scalar> Companion<'py, T> {
         }
         let array = numeric(object, name)?;
         check_not_mixed::<T>(&array.dtype(), name)?;
+        Self::converted(&array)
+    }
+
+    fn converted(array: &Bound<'py, PyUntypedArray>) -> PyResult<Self> {
         if T::ENCODING == float::Encoding::Own || array.cast::<PyArrayDyn<T>>().is_ok() {
-            cast(&array).map(Self::Same)
+            cast(array).map(Self::Same)
         } else {
-            cast(&array).map(Self::Wide)
+            cast(array).map(Self::Wide)
         }
     }
 
@@ -310,12 +314,9 @@ impl<'py, T: Scalar> Companion<'py, T> {
                 let fit = fit(&array)?;
                 Ok((!fit.is_extreme).then_some(Self::Double(array, fit.is_wide)))
             }
-            (Kind::Whole, b'b', _) => {
-                let bytes = array.call_method1("view", ("uint8",))?;
-                Ok(Some(Self::Bool(bytes.cast_into::<PyArrayDyn<u8>>()?)))
-            }
+            (Kind::Whole, b'b', _) => bytes(&array).map(|bytes| Some(Self::Bool(bytes))),
             (Kind::Whole, b'i', 8) => cast(&array).map(|array| Some(Self::Long(array))),
-            _ => Self::new(object, name).map(Some),
+            _ => Self::converted(&array).map(Some),
         }
     }
 
@@ -398,8 +399,12 @@ pub(super) fn mask(array: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyArrayDyn<u8>
     if array.dtype().kind() != b'b' {
         return Err(advice::wrong_mask(&array));
     }
-    // Where another program wrote it a bool's byte need not be 0 or 1.
-    let bytes = array.call_method1("view", ("uint8",))?;
+    bytes(&array)
+}
+
+/// An array of bools as bytes, which need not be 0 or 1 where another program wrote them.
+fn bytes<'py>(bools: &Bound<'py, PyUntypedArray>) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
+    let bytes = bools.call_method1("view", ("uint8",))?;
     Ok(bytes.cast_into::<PyArrayDyn<u8>>()?)
 }
 
