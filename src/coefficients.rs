@@ -256,41 +256,51 @@ impl Coefficients for Plan<'_> {
         matches!(self.targets, Rowwise::Indices { .. }) && self.is_sharp
     }
 
-    #[inline]
-    fn tile_targets(&self, first: usize, rows: usize, targets: &mut TileTargets) {
+    #[inline(always)]
+    fn tile_targets(&self, first: usize, rows: usize, found: &mut TileTargets) {
         let Rowwise::Indices {
             rows: indices,
             ignored,
             ..
         } = &self.targets
         else {
-            for (row, weight) in targets.weight[..rows].iter_mut().enumerate() {
+            *found = TileTargets::left_out();
+            for (row, weight) in found.weight[..rows].iter_mut().enumerate() {
                 *weight = self.row_weight(first + row);
             }
             return;
         };
-        indices.values(first, &mut targets.class[..rows]);
-        if self.mixing.weight.is_none() && self.sample_weight.is_none() && ignored.is_none() {
-            targets.coefficient[..rows].fill(self.mixing.sharpness);
-            targets.weight[..rows].fill(1.0);
-            for class in &mut targets.class[..rows] {
-                *class = self.class(*class) as i64;
+        let weigh_alike = self.mixing.weight.is_none() && self.sample_weight.is_none();
+        if rows == ROWS && weigh_alike && ignored.is_none() {
+            indices.values(first, &mut found.class);
+            // Vectors without unsigned integers of 64 bits would need a dozen instructions for `class`.
+            let last = self.last as i64;
+            for class in &mut found.class {
+                *class = if (0..=last).contains(class) {
+                    *class
+                } else {
+                    last
+                };
             }
+            found.coefficient.fill(self.mixing.sharpness);
+            found.weight.fill(1.0);
             return;
         }
+        *found = TileTargets::left_out();
+        indices.values(first, &mut found.class[..rows]);
         for row in 0..rows {
             let weight = self.row_weight(first + row);
-            let class = targets.class[row];
+            let class = found.class[row];
             if weight == 0.0 || Some(class) == *ignored {
-                targets.class[row] = 0;
+                found.class[row] = 0;
                 continue;
             }
             let class = self.class(class);
-            targets.class[row] = class as i64;
+            found.class[row] = class as i64;
             let coefficient = self.mixing.sharpness * self.class_weight(class);
             if coefficient != 0.0 || self.keep_empty || !self.is_sharp {
-                targets.coefficient[row] = coefficient;
-                targets.weight[row] = weight;
+                found.coefficient[row] = coefficient;
+                found.weight[row] = weight;
             }
         }
     }

@@ -11,7 +11,7 @@ use super::hessian::{Curvature, Hessian, write_from_terms};
 use super::lane::Lane;
 use super::normalizer::{KeptTerms, Normalizer, is_ordinary};
 use super::spread::{Linear, Spread, SpreadSums, distance, replace_each, sums};
-use super::tile::{Tile, TileKernel};
+use super::tile::{RowNumbers, Tile, TileKernel};
 use super::tile_gradient::TileTargets;
 use super::tile_loss::TileLoss;
 use super::tile_spread::TileSpread;
@@ -39,8 +39,9 @@ pub(crate) trait Coefficients: Sync {
     /// Whether each row's coefficients are those of one class.
     fn has_one_class_a_row(&self) -> bool;
 
-    /// The targets of `rows` rows from `first` on; lanes beyond them stay left out.
-    fn tile_targets(&self, first: usize, rows: usize, targets: &mut TileTargets);
+    /// Finds the targets of `rows` rows from `first` on; lanes beyond them are left out. Implementations are
+    /// `#[inline(always)]`.
+    fn tile_targets(&self, first: usize, rows: usize, found: &mut TileTargets);
 
     /// The coefficients that all classes of these rows have, where that is not one class a row.
     /// Implementations are `#[inline(always)]`.
@@ -190,8 +191,14 @@ where
     }
 
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut LossTotal<T>) {
-        TileLoss::<_, GRADIENT, true>(self).tile(simd, tile, total);
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        tile: &mut Tile<'_, T>,
+        numbers: &mut RowNumbers,
+        total: &mut LossTotal<T>,
+    ) {
+        TileLoss::<_, GRADIENT, true>(self).tile(simd, tile, numbers, total);
     }
 }
 

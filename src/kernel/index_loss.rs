@@ -13,7 +13,7 @@ use super::hessian::{self, Curvature};
 use super::lane::Lane;
 use super::normalizer::{KeptTerms, Normalizer};
 use super::piece::PieceKernel;
-use super::tile::{Tile, TileKernel};
+use super::tile::{RowNumbers, Tile, TileKernel};
 use super::tile_loss::TileLoss;
 use crate::float::Float;
 use crate::simd::math::exp_wide;
@@ -132,8 +132,14 @@ where
     C: Coefficients,
 {
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut LossTotal<T>) {
-        TileLoss::<_, GRADIENT, false>(&self.0).tile(simd, tile, total);
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        tile: &mut Tile<'_, T>,
+        numbers: &mut RowNumbers,
+        total: &mut LossTotal<T>,
+    ) {
+        TileLoss::<_, GRADIENT, false>(&self.0).tile(simd, tile, numbers, total);
     }
 }
 

@@ -6,6 +6,7 @@
 use fearless_simd::{ExtractToken, Simd, SimdBase, f64x8};
 
 use crate::float::Float;
+use crate::simd::has_wide_registers;
 use crate::simd::math::{Pair, ordered_sum, two_sum};
 use crate::simd::number::Number;
 pub(crate) use crate::simd::transpose::ROWS;
@@ -49,10 +50,67 @@ impl Normalizers {
     }
 
     #[inline(always)]
-    pub(crate) fn set_eight<S: Simd, T>(&mut self, start: usize, rows: EightRows<S, T>) {
+    pub(crate) fn set_eight<S: Simd, T: Float>(&mut self, start: usize, rows: EightRows<S, T>) {
         store(rows.max, &mut self.max, start);
         store(rows.others.high, &mut self.others, start);
-        store(rows.others.low, &mut self.others_low, start);
+        if T::LANES == 8 {
+            store(rows.others.low, &mut self.others_low, start);
+        }
+    }
+
+    /// Finds `log1p(T)` of all rows. One copy of this serves all kernels.
+    #[inline(never)]
+    pub(crate) fn find_logs<S: Simd, T: Float>(&self, simd: S, logs: &mut Logs) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                // Where one vector is many registers, several would only take long to compile.
+                if has_wide_registers(simd) {
+                    self.write_logs::<S, T, 4>(simd, logs);
+                } else {
+                    self.write_logs::<S, T, 1>(simd, logs);
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn write_logs<S: Simd, T: Float, const N: usize>(&self, simd: S, logs: &mut Logs) {
+        for start in (0..ROWS).step_by(8 * N) {
+            let mut numbers = [Number::<S, T>::splat(simd, 0.0); N];
+            for (part, number) in numbers.iter_mut().enumerate() {
+                *number = self.eight(simd, start + part * 8).others;
+            }
+            for (part, log) in Number::log1p_each(numbers).iter().enumerate() {
+                store(log.high, &mut logs.high, start + part * 8);
+                if T::LANES == 8 {
+                    store(log.low, &mut logs.low, start + part * 8);
+                }
+            }
+        }
+    }
+}
+
+/// `log1p(T)` of each row, in two parts.
+pub(crate) struct Logs {
+    high: PerRow,
+    low: PerRow,
+}
+
+impl Logs {
+    pub(crate) fn new() -> Self {
+        Self {
+            high: [0.0; ROWS],
+            low: [0.0; ROWS],
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn eight<S: Simd, T: Float>(&self, simd: S, start: usize) -> Number<S, T> {
+        Number::from_pair(Pair {
+            high: load(simd, &self.high, start),
+            low: load(simd, &self.low, start),
+        })
     }
 }
 
@@ -68,11 +126,10 @@ pub(crate) fn store<S: Simd>(vector: f64x8<S>, numbers: &mut PerRow, start: usiz
 }
 
 impl<S: Simd, T: Float> EightRows<S, T> {
-    /// The log-sum-exp, always in two parts: less an element it may leave the second alone. NaN
-    /// without a finite maximum.
+    /// The log-sum-exp from the logarithm of `1 + T`, always in two parts: less an element it may leave
+    /// the second alone. NaN without a finite maximum.
     #[inline(always)]
-    pub(crate) fn log_sum_exp(&self) -> Pair<f64x8<S>> {
-        let log = self.others.log1p();
+    pub(crate) fn log_sum_exp(&self, log: Number<S, T>) -> Pair<f64x8<S>> {
         let sum = two_sum(self.max, log.high);
         ordered_sum(sum.high, sum.low + log.low)
     }

@@ -7,7 +7,7 @@ use super::lane::{Lane, RowMap};
 use super::normalizer::{Normalizer, not_finite_sum, write_softmax};
 use super::piece::PieceKernel;
 use super::rows::{Halves, ROWS, store};
-use super::tile::{Tile, TileKernel};
+use super::tile::{RowNumbers, Tile, TileKernel};
 use crate::float::Float;
 use crate::simd::Vector;
 use crate::simd::math::Pair;
@@ -34,8 +34,15 @@ impl<T: Float> RowKernel<T, 1> for Softmax {
 
 impl<T: Float> TileKernel<T> for Softmax {
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, (): &mut ()) {
-        let normalizers = tile.normalizers::<S, true>(simd);
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        tile: &mut Tile<'_, T>,
+        numbers: &mut RowNumbers,
+        (): &mut (),
+    ) {
+        let normalizers = &mut numbers.normalizers;
+        tile.normalize::<S, true>(simd, normalizers);
         let back = T::FORMAT.sum_lift_factor.recip();
         let factors = Halves::of(
             simd,
@@ -153,12 +160,25 @@ impl<T: Float> PieceKernel<T> for LogSoftmax {
 
 impl<T: Float> TileKernel<T> for LogSoftmax {
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, (): &mut ()) {
-        let normalizers = tile.normalizers::<S, false>(simd);
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        tile: &mut Tile<'_, T>,
+        numbers: &mut RowNumbers,
+        (): &mut (),
+    ) {
+        let RowNumbers {
+            normalizers, logs, ..
+        } = numbers;
+        tile.normalize::<S, false>(simd, normalizers);
+        normalizers.find_logs::<S, T>(simd, logs);
         let sums = Halves::of(
             simd,
             #[inline(always)]
-            |start| normalizers.eight::<S, T>(simd, start).log_sum_exp(),
+            |start| {
+                let rows = normalizers.eight::<S, T>(simd, start);
+                rows.log_sum_exp(logs.eight(simd, start))
+            },
         );
         tile.each_class(
             simd,
@@ -212,12 +232,23 @@ impl<T: Float> PieceKernel<T> for LogSumExp {
 
 impl<T: Float> TileKernel<T> for LogSumExp {
     #[inline(always)]
-    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut Vec<T>) {
-        let normalizers = tile.normalizers::<S, false>(simd);
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        tile: &mut Tile<'_, T>,
+        numbers: &mut RowNumbers,
+        total: &mut Vec<T>,
+    ) {
+        let RowNumbers {
+            normalizers, logs, ..
+        } = numbers;
+        tile.normalize::<S, false>(simd, normalizers);
+        normalizers.find_logs::<S, T>(simd, logs);
         let mut values = [0.0; ROWS];
         let mut finite = true;
         for start in (0..ROWS).step_by(8) {
-            let sum = normalizers.eight::<S, T>(simd, start).log_sum_exp();
+            let rows = normalizers.eight::<S, T>(simd, start);
+            let sum = rows.log_sum_exp(logs.eight(simd, start));
             let sum = sum.high + sum.low;
             finite &= sum.simd_eq(sum).all_true();
             store(sum, &mut values, start);

@@ -7,12 +7,13 @@
 use fearless_simd::{Select, Simd, SimdBase, f64x8};
 
 use super::RowKernel;
-use super::rows::{EightRows, Halves, Normalizers, ROWS};
+use super::rows::{EightRows, Halves, Logs, Normalizers, PerRow, ROWS, load, store};
+use super::tile_gradient::TileTargets;
 use crate::float::Float;
-use crate::simd::Vector;
 use crate::simd::math::{Pair, exp_difference};
 use crate::simd::number::Number;
 use crate::simd::reduce::{TermSum, prefetch};
+use crate::simd::{Vector, has_wide_registers};
 
 /// Up to 64 rows as `[classes][64]`. Lanes beyond the rows hold numbers that mean nothing.
 pub(crate) struct Tile<'a, T> {
@@ -44,6 +45,15 @@ impl<T> Ahead<T> {
     }
 }
 
+/// A class of each row, and what is found of it.
+pub(crate) struct Chosen {
+    /// The number of the class; NaN where there is none.
+    pub(crate) classes: PerRow,
+    /// Its elements, before and after the tile was replaced by exponentials.
+    pub(crate) logits: PerRow,
+    pub(crate) terms: PerRow,
+}
+
 /// A kernel that also works on tiles.
 pub(crate) trait TileKernel<T: Float>: RowKernel<T, 1> {
     /// Up to so many classes a tile is not too large for it.
@@ -53,24 +63,84 @@ pub(crate) trait TileKernel<T: Float>: RowKernel<T, 1> {
 
     /// Replaces the tile by the result, if the kernel has one. Implementations are
     /// `#[inline(always)]`.
-    fn tile<S: Simd>(&self, simd: S, tile: &mut Tile<'_, T>, total: &mut Self::Total);
+    fn tile<S: Simd>(
+        &self,
+        simd: S,
+        tile: &mut Tile<'_, T>,
+        numbers: &mut RowNumbers,
+        total: &mut Self::Total,
+    );
+}
+
+/// What is found of a tile's rows. It is memory that is kept from tile to tile: to clear it each time
+/// would take as long as some of what is written to it.
+pub(crate) struct RowNumbers {
+    pub(crate) normalizers: Normalizers,
+    pub(crate) logs: Logs,
+    pub(crate) targets: TileTargets,
+    pub(crate) chosen: Chosen,
+}
+
+impl RowNumbers {
+    pub(crate) fn new() -> Self {
+        Self {
+            normalizers: Normalizers::new(),
+            logs: Logs::new(),
+            targets: TileTargets::left_out(),
+            chosen: Chosen::none(),
+        }
+    }
+}
+
+impl Chosen {
+    fn none() -> Self {
+        Self {
+            classes: [f64::NAN; ROWS],
+            logits: [0.0; ROWS],
+            terms: [0.0; ROWS],
+        }
+    }
 }
 
 impl<T: Float> Tile<'_, T> {
-    /// What the rows are normalised by. With `KEEP` each element becomes `e^(x - max) 2^lift`.
+    /// Finds what the rows are normalised by. With `KEEP` each element becomes `e^(x - max) 2^lift`.
     /// One copy of this serves all kernels.
     #[inline(never)]
-    pub(crate) fn normalizers<S: Simd, const KEEP: bool>(&mut self, simd: S) -> Normalizers {
-        let mut result = Normalizers::new();
+    pub(crate) fn normalize<S: Simd, const KEEP: bool>(
+        &mut self,
+        simd: S,
+        found: &mut Normalizers,
+    ) {
         simd.vectorize(
             #[inline(always)]
             || {
-                for start in (0..ROWS).step_by(T::LANES) {
-                    self.lanes::<S, KEEP>(simd, start, &mut result);
+                if has_wide_registers(simd) {
+                    self.each_lanes::<S, 2, 2, KEEP, false>(simd, found, &mut Chosen::none());
+                } else {
+                    self.each_lanes::<S, 1, 2, KEEP, false>(simd, found, &mut Chosen::none());
                 }
             },
         );
-        result
+    }
+
+    /// The same, and finds the elements of a class of each row.
+    #[inline(never)]
+    pub(crate) fn normalize_and_choose<S: Simd, const KEEP: bool>(
+        &mut self,
+        simd: S,
+        found: &mut Normalizers,
+        chosen: &mut Chosen,
+    ) {
+        simd.vectorize(
+            #[inline(always)]
+            || {
+                if has_wide_registers(simd) {
+                    self.each_lanes::<S, 2, 1, KEEP, true>(simd, found, chosen);
+                } else {
+                    self.each_lanes::<S, 1, 2, KEEP, true>(simd, found, chosen);
+                }
+            },
+        );
     }
 
     /// The elements of a row.
@@ -96,84 +166,188 @@ impl<T: Float> Tile<'_, T> {
         }
     }
 
-    /// As many rows as a vector has lanes.
+    /// `G` vectors of rows and `N` classes at once, to keep the machine's pipelines full.
     #[inline(always)]
-    fn lanes<S: Simd, const KEEP: bool>(
+    fn each_lanes<S: Simd, const G: usize, const N: usize, const KEEP: bool, const CHOOSE: bool>(
+        &mut self,
+        simd: S,
+        found: &mut Normalizers,
+        chosen: &mut Chosen,
+    ) {
+        for start in (0..ROWS).step_by(G * T::LANES) {
+            self.lanes::<S, G, N, KEEP, CHOOSE>(simd, start, found, chosen);
+        }
+    }
+
+    #[inline(always)]
+    fn lanes<S: Simd, const G: usize, const N: usize, const KEEP: bool, const CHOOSE: bool>(
         &mut self,
         simd: S,
         start: usize,
-        result: &mut Normalizers,
+        found: &mut Normalizers,
+        chosen: &mut Chosen,
     ) {
-        let c = |constant| T::Vector::<S>::splat(simd, constant);
-        let lanes = start..start + T::LANES;
-        let mut max = c(-T::INFINITY);
-        for class in self.elements.chunks_exact(ROWS) {
-            max = max.max(T::Vector::<S>::from_slice(simd, &class[lanes.clone()]));
+        let mut terms = TileTerms::<S, T, G>::of(simd, self.elements, start);
+        if CHOOSE {
+            terms.choose(simd, chosen, start);
         }
-        let finite = max.abs().simd_lt(c(T::INFINITY));
-        let max = finite.select(max, c(T::NAN));
-        let mut terms = TileTerms {
-            max,
-            largest: c(T::ZERO),
-            sum: TermSum::new(simd),
-        };
         let ahead = self.ahead;
-        let mut pairs = self.elements.chunks_exact_mut(2 * ROWS);
+        let fetch = |number| {
+            for group in 0..G {
+                for ahead in ahead.iter().flatten() {
+                    ahead.fetch(number, start + group * T::LANES);
+                }
+            }
+        };
         let mut number = 0;
-        for pair in &mut pairs {
-            for ahead in ahead.iter().flatten() {
-                ahead.fetch(number, start);
-                ahead.fetch(number + 1, start);
-            }
-            number += 2;
-            let (first, second) = pair.split_at_mut(ROWS);
-            terms.add::<2, KEEP>(
-                simd,
-                [&mut first[lanes.clone()], &mut second[lanes.clone()]],
-            );
+        let mut several = self.elements.chunks_exact_mut(N * ROWS);
+        for classes in &mut several {
+            (number..number + N).for_each(fetch);
+            number += N;
+            terms.add::<N, KEEP, CHOOSE>(simd, classes, start);
         }
-        for class in pairs.into_remainder().chunks_exact_mut(ROWS) {
-            for ahead in ahead.iter().flatten() {
-                ahead.fetch(number, start);
-            }
-            terms.add::<1, KEEP>(simd, [&mut class[lanes.clone()]]);
+        for class in several.into_remainder().chunks_exact_mut(ROWS) {
+            fetch(number);
+            number += 1;
+            terms.add::<1, KEEP, CHOOSE>(simd, class, start);
         }
+        if CHOOSE {
+            terms.store_chosen(chosen, start);
+        }
+        terms.store(simd, found, start);
+    }
+}
+
+/// The terms of `G` vectors of rows side by side, summed but for one of the largest of each row.
+struct TileTerms<S: Simd, T: Float, const G: usize> {
+    max: [T::Vector<S>; G],
+    /// The largest term until now.
+    largest: [T::Vector<S>; G],
+    sum: [TermSum<S>; G],
+    /// The class that comes next, which one is chosen, and what was found of that.
+    class: T::Vector<S>,
+    chosen: [T::Vector<S>; G],
+    logit: [T::Vector<S>; G],
+    term: [T::Vector<S>; G],
+}
+
+impl<S: Simd, T: Float, const G: usize> TileTerms<S, T, G> {
+    /// Before the first class is added.
+    #[inline(always)]
+    fn of(simd: S, elements: &[T], start: usize) -> Self {
+        let c = |constant| T::Vector::<S>::splat(simd, constant);
+        let mut max = [c(-T::INFINITY); G];
+        for class in elements.chunks_exact(ROWS) {
+            for (group, max) in max.iter_mut().enumerate() {
+                *max = max.max(Self::vector(simd, class, start, group));
+            }
+        }
+        for max in &mut max {
+            let finite = max.abs().simd_lt(c(T::INFINITY));
+            *max = finite.select(*max, c(T::NAN));
+        }
+        Self {
+            max,
+            largest: [c(T::ZERO); G],
+            sum: [TermSum::new(simd); G],
+            class: c(T::ZERO),
+            chosen: [c(T::NAN); G],
+            logit: [c(T::ZERO); G],
+            term: [c(T::ZERO); G],
+        }
+    }
+
+    #[inline(always)]
+    fn vector(simd: S, class: &[T], start: usize, group: usize) -> T::Vector<S> {
+        let first = start + group * T::LANES;
+        T::Vector::<S>::from_slice(simd, &class[first..first + T::LANES])
+    }
+
+    #[inline(always)]
+    fn choose(&mut self, simd: S, chosen: &Chosen, start: usize) {
+        for (group, class) in self.chosen.iter_mut().enumerate() {
+            *class = narrowed::<S, T>(simd, &chosen.classes, start + group * T::LANES);
+        }
+    }
+
+    #[inline(always)]
+    fn store_chosen(&self, chosen: &mut Chosen, start: usize) {
+        for group in 0..G {
+            let start = start + group * T::LANES;
+            store_widened::<S, T>(self.logit[group], &mut chosen.logits, start);
+            store_widened::<S, T>(self.term[group], &mut chosen.terms, start);
+        }
+    }
+
+    /// Adds `N` classes. Of a term and the largest before it the smaller is added: so one of the largest
+    /// is left out.
+    #[inline(always)]
+    fn add<const N: usize, const KEEP: bool, const CHOOSE: bool>(
+        &mut self,
+        simd: S,
+        classes: &mut [T],
+        start: usize,
+    ) {
+        let mut x = [self.max; N];
+        for (x, class) in x.iter_mut().zip(classes.chunks_exact(ROWS)) {
+            for (group, x) in x.iter_mut().enumerate() {
+                *x = Self::vector(simd, class, start, group);
+            }
+        }
+        let terms = exp_difference(x, self.max);
+        for (terms, (x, class)) in terms
+            .iter()
+            .zip(x.iter().zip(classes.chunks_exact_mut(ROWS)))
+        {
+            for (group, &term) in terms.iter().enumerate() {
+                self.sum[group].add::<T>(term.at_most(self.largest[group]));
+                self.largest[group] = term.at_least(self.largest[group]);
+                if CHOOSE {
+                    let is_it = self.class.simd_eq(self.chosen[group]);
+                    self.logit[group] = is_it.select(x[group], self.logit[group]);
+                    self.term[group] = is_it.select(term, self.term[group]);
+                }
+                if KEEP {
+                    let first = start + group * T::LANES;
+                    term.store_slice(&mut class[first..first + T::LANES]);
+                }
+            }
+            self.class += T::Vector::<S>::splat(simd, T::ONE);
+        }
+    }
+
+    /// Stores what the rows are normalised by.
+    #[inline(always)]
+    fn store(&self, simd: S, found: &mut Normalizers, start: usize) {
         let back = f64x8::splat(simd, T::FORMAT.sum_lift_factor.recip());
-        for (part, &max) in T::widen(max).as_ref().iter().enumerate() {
-            let sum = terms.sum.eight_lanes::<T>(part);
-            let others = Number::<S, T>::from_pair(Pair {
-                high: sum.high * back,
-                low: sum.low * back,
-            });
-            result.set_eight(start + part * 8, EightRows { max, others });
+        for group in 0..G {
+            let start = start + group * T::LANES;
+            for (part, &max) in T::widen(self.max[group]).as_ref().iter().enumerate() {
+                let sum = self.sum[group].eight_lanes::<T>(part);
+                let others = Number::<S, T>::from_pair(Pair {
+                    high: sum.high * back,
+                    low: sum.low * back,
+                });
+                found.set_eight(start + part * 8, EightRows { max, others });
+            }
         }
     }
 }
 
-/// The terms of rows side by side, summed but for one of the largest.
-struct TileTerms<S: Simd, T: Float> {
-    max: T::Vector<S>,
-    /// The largest term until now.
-    largest: T::Vector<S>,
-    sum: TermSum<S>,
+/// Numbers of as many rows as a vector has lanes, as elements.
+#[inline(always)]
+pub(crate) fn narrowed<S: Simd, T: Float>(simd: S, numbers: &PerRow, start: usize) -> T::Vector<S> {
+    let mut wide = T::widen(T::Vector::<S>::splat(simd, T::ZERO));
+    for (part, eight) in wide.as_mut().iter_mut().enumerate() {
+        *eight = load(simd, numbers, start + part * 8);
+    }
+    T::narrow(wide)
 }
 
-impl<S: Simd, T: Float> TileTerms<S, T> {
-    /// Adds classes. Of a term and the largest before it the smaller is added: so one of the largest
-    /// is left out.
-    #[inline(always)]
-    fn add<const N: usize, const KEEP: bool>(&mut self, simd: S, classes: [&mut [T]; N]) {
-        let mut x = [self.max; N];
-        for (x, class) in x.iter_mut().zip(&classes) {
-            *x = T::Vector::<S>::from_slice(simd, class);
-        }
-        let terms = exp_difference(x, [self.max; N]);
-        for (term, class) in terms.iter().zip(classes) {
-            self.sum.add::<T>(term.at_most(self.largest));
-            self.largest = term.at_least(self.largest);
-            if KEEP {
-                term.store_slice(class);
-            }
-        }
+/// The other way.
+#[inline(always)]
+fn store_widened<S: Simd, T: Float>(vector: T::Vector<S>, numbers: &mut PerRow, start: usize) {
+    for (part, &eight) in T::widen(vector).as_ref().iter().enumerate() {
+        store(eight, numbers, start + part * 8);
     }
 }

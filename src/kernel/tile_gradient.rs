@@ -1,9 +1,9 @@
 //! What the derivatives of a tile's rows are made of, eight rows at a time.
 
-use fearless_simd::{ExtractToken, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
-use super::rows::{EightRows, Normalizers, PerRow, ROWS, load};
-use super::tile::Tile;
+use super::rows::{EightRows, PerRow, ROWS, load, store};
+use super::tile::{Chosen, RowNumbers, Tile};
 use super::tile_spread::TileSums;
 use crate::float::Float;
 use crate::simd::number::Number;
@@ -47,13 +47,26 @@ impl TileTargets {
     }
 }
 
+impl Chosen {
+    /// Chooses the classes that have a coefficient of their own.
+    #[inline(always)]
+    pub(crate) fn choose<S: Simd>(&mut self, simd: S, targets: &TileTargets) {
+        for (class, number) in targets.class.iter().zip(&mut self.classes) {
+            *number = *class as f64;
+        }
+        let none = f64x8::splat(simd, f64::NAN);
+        for start in (0..ROWS).step_by(8) {
+            let coefficient = load(simd, &targets.coefficient, start);
+            let number = load(simd, &self.classes, start);
+            let number = coefficient.simd_eq(0.0).select(none, number);
+            store(number, &mut self.classes, start);
+        }
+    }
+}
+
 /// What is known of the rows of a tile.
 pub(crate) struct TileGradient<'a> {
-    pub(crate) normalizers: &'a Normalizers,
-    /// The logits of the targets, and their exponentials.
-    pub(crate) logits: &'a PerRow,
-    pub(crate) terms: &'a PerRow,
-    pub(crate) targets: &'a TileTargets,
+    pub(crate) numbers: &'a RowNumbers,
     /// What the coefficients that all classes have add up to, if there are such.
     pub(crate) spread: Option<&'a TileSums>,
 }
@@ -62,11 +75,12 @@ impl TileGradient<'_> {
     #[inline(always)]
     pub(crate) fn eight<S: Simd, T: Float>(&self, simd: S, start: usize) -> Gradient<S, T> {
         Gradient {
-            rows: self.normalizers.eight(simd, start),
-            logit: load(simd, self.logits, start),
-            term: load(simd, self.terms, start),
-            coefficient: load(simd, &self.targets.coefficient, start),
-            weight: load(simd, &self.targets.weight, start),
+            rows: self.numbers.normalizers.eight(simd, start),
+            log: self.numbers.logs.eight(simd, start),
+            logit: load(simd, &self.numbers.chosen.logits, start),
+            term: load(simd, &self.numbers.chosen.terms, start),
+            coefficient: load(simd, &self.numbers.targets.coefficient, start),
+            weight: load(simd, &self.numbers.targets.weight, start),
             spread: self.spread.map(
                 #[inline(always)]
                 |sums| {
@@ -88,6 +102,8 @@ pub(crate) struct Common<S: Simd, T> {
 /// What the gradient of eight rows is made of.
 pub(crate) struct Gradient<S: Simd, T> {
     pub(crate) rows: EightRows<S, T>,
+    /// The logarithm of `1 + T`.
+    log: Number<S, T>,
     /// The logit of the target.
     logit: f64x8<S>,
     /// Its exponential, lifted.
@@ -110,7 +126,7 @@ impl<S: Simd, T: Float> Gradient<S, T> {
         }
         if z_loss != 0.0 {
             let slope = Number::splat(self.logit.token(), 2.0 * z_loss);
-            let of_z_loss = Number::from_pair(self.rows.log_sum_exp()).times(slope);
+            let of_z_loss = Number::from_pair(self.rows.log_sum_exp(self.log)).times(slope);
             less = Some(match less {
                 Some(less) => less.plus(of_z_loss),
                 None => of_z_loss,

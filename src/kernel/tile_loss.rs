@@ -1,14 +1,14 @@
 //! Cross entropy of a tile: the formulas of `class_loss`, evaluated for eight rows at a time.
 
-use fearless_simd::{Select, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
 use super::class_loss::{Coefficients, LogitsLoss, LossKernel, LossTotal};
 use super::hessian;
 use super::normalizer::tiny_factor;
 use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
 use super::softmax::multiple;
-use super::tile::Tile;
-use super::tile_gradient::{TileGradient, TileTargets};
+use super::tile::{RowNumbers, Tile, narrowed};
+use super::tile_gradient::TileGradient;
 use super::tile_spread::{Differences, TileSpread, TileSums};
 use crate::float::Float;
 use crate::simd::math::{Pair, nan_where_nan};
@@ -23,6 +23,15 @@ pub(crate) struct TileLoss<'a, C, const GRADIENT: bool, const SPREAD: bool>(
     pub(crate) &'a LossKernel<'a, LogitsLoss, C, GRADIENT>,
 );
 
+/// Up to so many classes it takes less time to compare all of them with the target than to read the
+/// target's elements row by row.
+const MOST_COMPARED: usize = 48;
+
+#[inline(always)]
+fn are_compared<T>(tile: &Tile<'_, T>) -> bool {
+    tile.elements.len() <= MOST_COMPARED * ROWS
+}
+
 /// What parts of the losses of eight rows are, less their weights, and those.
 type WeightedCosts<S, T> = [(Number<S, T>, f64x8<S>); 3];
 
@@ -33,12 +42,12 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
         &self,
         simd: S,
         tile: &mut Tile<'_, T>,
+        numbers: &mut RowNumbers,
         total: &mut LossTotal<T>,
     ) {
         let coefficients = self.0.coefficients;
-        let mut targets = TileTargets::left_out();
-        coefficients.tile_targets(tile.first, tile.rows, &mut targets);
-        let logits = targets.of(tile);
+        let targets = &mut numbers.targets;
+        coefficients.tile_targets(tile.first, tile.rows, targets);
         let mut scratch = std::mem::take(tile.scratch);
         let spread = SPREAD.then(
             #[inline(always)]
@@ -46,15 +55,11 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
         );
         let sums = spread.as_ref().map(|spread| {
             let keep_empty = coefficients.keeps_empty();
-            TileSums::of(simd, tile.elements, spread, keep_empty, &mut targets)
+            TileSums::of(simd, tile.elements, spread, keep_empty, targets)
         });
-        let normalizers = tile.normalizers::<S, GRADIENT>(simd);
-        let mut rows = TileGradient {
-            normalizers: &normalizers,
-            logits: &logits,
-            // For the gradient they are read again, when exponentials have taken their place.
-            terms: &logits,
-            targets: &targets,
+        Self::normalize(simd, tile, numbers);
+        let rows = TileGradient {
+            numbers,
             spread: sums.as_ref(),
         };
         self.add_losses(simd, &rows, tile.rows, total);
@@ -64,8 +69,6 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
                 second.fill(T::ZERO);
             }
         } else if GRADIENT {
-            let terms = targets.of(tile);
-            rows.terms = &terms;
             let inverse = Number::splat(simd, 1.0).over(wide(simd, coefficients.divisor()));
             if tile.second.is_some() {
                 let classes = tile.elements.len() / ROWS;
@@ -81,6 +84,28 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
         *tile.scratch = scratch;
     }
 
+    /// Finds what the rows are normalised by, and the elements of the targets.
+    #[inline(always)]
+    fn normalize<S: Simd, T: Float>(simd: S, tile: &mut Tile<'_, T>, numbers: &mut RowNumbers) {
+        let RowNumbers {
+            normalizers,
+            logs,
+            targets,
+            chosen,
+        } = numbers;
+        if are_compared(tile) {
+            chosen.choose(simd, targets);
+            tile.normalize_and_choose::<S, GRADIENT>(simd, normalizers, chosen);
+        } else {
+            chosen.logits = targets.of(tile);
+            tile.normalize::<S, GRADIENT>(simd, normalizers);
+            if GRADIENT {
+                chosen.terms = targets.of(tile);
+            }
+        }
+        normalizers.find_logs::<S, T>(simd, logs);
+    }
+
     #[inline(always)]
     fn add_losses<S: Simd, T: Float>(
         &self,
@@ -91,35 +116,34 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
     ) {
         let mut sum = ProductSum::new(simd);
         let mut losses = [0.0; ROWS];
+        let has_z_loss = self.0.loss.z_loss != 0.0;
         for start in (0..ROWS).step_by(8) {
             let terms: WeightedCosts<S, T> = inlined_if_short(
                 simd,
                 #[inline(always)]
                 || self.terms(simd, tile, start),
             );
-            let terms = match (SPREAD, self.0.loss.z_loss == 0.0) {
-                (false, true) => &terms[..1],
-                (false, false) => &terms[..2],
-                (true, _) => &terms[..],
-            };
+            let [of_target, of_z_loss, of_spread] = terms;
             if self.0.unreduced {
-                store(value(simd, terms), &mut losses, start);
+                store(value(simd, &terms), &mut losses, start);
                 continue;
             }
-            for &(cost, weight) in terms {
-                if T::LANES == 8 {
-                    sum.add(cost.high, weight);
-                    sum.add(cost.low, weight);
-                } else {
-                    sum.add_rounded(cost.high, weight);
-                }
+            add_product(&mut sum, of_target);
+            if has_z_loss {
+                add_product(&mut sum, of_z_loss);
+            }
+            if SPREAD {
+                add_product(&mut sum, of_spread);
             }
         }
         if self.0.unreduced {
             let losses = losses[..rows].iter();
             total.rows.extend(losses.map(|&loss| T::from_f64(loss)));
-        } else {
+        } else if T::LANES == 8 {
             total.sum += sum.total();
+        } else {
+            // Exact enough for the tiles of a grain.
+            total.sum.high += sum.total_rounded();
         }
     }
 
@@ -131,18 +155,18 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
         tile: &TileGradient<'_>,
         start: usize,
     ) -> WeightedCosts<S, T> {
-        let rows: EightRows<S, T> = tile.normalizers.eight(simd, start);
-        let logits = load(simd, tile.logits, start);
+        let rows: EightRows<S, T> = tile.numbers.normalizers.eight(simd, start);
+        let logits = load(simd, &tile.numbers.chosen.logits, start);
         let zero = f64x8::splat(simd, 0.0);
         let nothing = Number::new(zero);
-        let weight = load(simd, &tile.targets.weight, start);
-        let coefficient = load(simd, &tile.targets.coefficient, start) * weight;
+        let weight = load(simd, &tile.numbers.targets.weight, start);
+        let coefficient = load(simd, &tile.numbers.targets.coefficient, start) * weight;
         let only = |wanted: f64x8<S>, cost| Number::select(wanted.simd_eq(zero), nothing, cost);
-        let log = rows.others.log1p();
+        let log = tile.numbers.logs.eight(simd, start);
         let cost = only(coefficient, rows.cost_from(log, logits));
         let mut terms = [(cost, coefficient), (nothing, zero), (nothing, zero)];
         if self.0.loss.z_loss != 0.0 {
-            let lse = Number::from_pair(rows.log_sum_exp());
+            let lse = Number::from_pair(rows.log_sum_exp(log));
             let z_weight = f64x8::splat(simd, self.0.loss.z_loss) * weight;
             terms[1] = (only(z_weight, lse.times(lse)), z_weight);
         }
@@ -181,8 +205,7 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
                 factor.scaled(back).pair()
             },
         );
-        write_gradient(simd, tile, &factors, &highs);
-        rows.targets.write(tile, &entries);
+        write_gradient(simd, tile, &factors, &highs, rows, &entries);
     }
 
     /// Writes `scale (G p - a)`, from what is exact where the class of a target has a coefficient of its
@@ -210,17 +233,20 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
         }
         let least = tiny_factor::<T>() * T::FORMAT.sum_lift_factor;
         differences.write(simd, tile.elements, spread, least);
-        rows.targets.write(tile, &entries);
+        rows.numbers.targets.write(tile, &entries);
     }
 }
 
-/// `term * factor`, 0 where the factor is. `plain` are the factors without the lift of the terms.
+/// `term * factor`, 0 where the factor is, and the entries of the targets. `plain` are the factors without
+/// the lift of the terms.
 #[inline(always)]
 fn write_gradient<S: Simd, T: Float>(
     simd: S,
     tile: &mut Tile<'_, T>,
     factors: &Halves<T>,
     plain: &PerRow,
+    rows: &TileGradient<'_>,
+    entries: &PerRow,
 ) {
     let lift = T::FORMAT.sum_lift_factor;
     let least = tiny_factor::<T>() * lift;
@@ -239,18 +265,71 @@ fn write_gradient<S: Simd, T: Float>(
                 };
             }
         }
+        rows.numbers.targets.write(tile, entries);
         return;
     }
-    let zero = T::Vector::<S>::splat(simd, T::ZERO);
+    if are_compared(tile) {
+        write_multiples_and_entries(simd, tile, factors, &rows.numbers.chosen.classes, entries);
+        return;
+    }
     tile.each_class(
         simd,
         factors,
         #[inline(always)]
-        |term, factor| {
-            let result = multiple::<S, T>(term, factor);
-            factor.high.simd_eq(zero).select(zero, result)
-        },
+        |term, factor| multiple_or_nothing::<S, T>(term, factor),
     );
+    rows.numbers.targets.write(tile, entries);
+}
+
+/// The product, 0 where the factor is.
+#[inline(always)]
+fn multiple_or_nothing<S: Simd, T: Float>(
+    term: T::Vector<S>,
+    factor: Pair<T::Vector<S>>,
+) -> T::Vector<S> {
+    let zero = T::Vector::<S>::splat(term.token(), T::ZERO);
+    factor
+        .high
+        .simd_eq(zero)
+        .select(zero, multiple::<S, T>(term, factor))
+}
+
+/// Replaces each term by its product with a factor, or by the row's entry if it is of the chosen class.
+#[inline(always)]
+fn write_multiples_and_entries<S: Simd, T: Float>(
+    simd: S,
+    tile: &mut Tile<'_, T>,
+    factors: &Halves<T>,
+    chosen: &PerRow,
+    entries: &PerRow,
+) {
+    for start in (0..ROWS).step_by(T::LANES) {
+        let factor = factors.vectors(simd, start);
+        let wanted = narrowed::<S, T>(simd, chosen, start);
+        let entry = narrowed::<S, T>(simd, entries, start);
+        let mut number = T::Vector::<S>::splat(simd, T::ZERO);
+        for class in tile.elements.chunks_exact_mut(ROWS) {
+            let x = &mut class[start..start + T::LANES];
+            let term = T::Vector::<S>::from_slice(simd, x);
+            let product = multiple_or_nothing::<S, T>(term, factor);
+            number.simd_eq(wanted).select(entry, product).store_slice(x);
+            number += T::Vector::<S>::splat(simd, T::ONE);
+        }
+    }
+}
+
+/// Adds a number times a weight, for results of `f32` with one rounding.
+#[inline(always)]
+fn add_product<S: Simd, T: Float>(
+    sum: &mut ProductSum<S>,
+    (number, weight): (Number<S, T>, f64x8<S>),
+) {
+    if T::LANES == 8 {
+        sum.add(number.high, weight);
+        sum.add(number.low, weight);
+    } else {
+        sum.add_rounded(number.high, weight);
+    }
 }
 
 /// A number for eight rows.
@@ -264,7 +343,7 @@ fn wide<S: Simd, T: Float>(simd: S, value: Wide) -> Number<S, T> {
 
 /// The sum of the products.
 #[inline(always)]
-fn value<S: Simd, T: Float>(simd: S, terms: &[(Number<S, T>, f64x8<S>)]) -> f64x8<S> {
+fn value<S: Simd, T: Float>(simd: S, terms: &WeightedCosts<S, T>) -> f64x8<S> {
     let mut sum = f64x8::splat(simd, 0.0);
     if T::LANES == 8 {
         for &(cost, weight) in terms {

@@ -5,6 +5,7 @@
 
 use std::any::{Any, TypeId};
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
@@ -251,15 +252,20 @@ impl<T: Copy + 'static> Rows<'_, T> {
         unsafe { read(self.encoding, self.pointer(row)) }
     }
 
+    /// The first elements of rows, if they lie one behind the other as they are.
+    #[inline(always)]
+    pub(crate) fn slice_of_values(&self, rows: Range<usize>) -> Option<&[T]> {
+        assert!(rows.end <= self.count() && self.len > 0);
+        let follow =
+            matches!(self.outer.as_slice(), [] | [(_, 1)]) && self.encoding == Encoding::Own;
+        // SAFETY: so many rows exist, and their first elements lie one behind the other.
+        follow.then(|| unsafe { std::slice::from_raw_parts(self.pointer(rows.start), rows.len()) })
+    }
+
     /// The first elements of rows from `first` on.
     #[inline(always)]
     pub(crate) fn values(&self, first: usize, out: &mut [T]) {
-        assert!(first + out.len() <= self.count() && self.len > 0);
-        if let [(_, 1)] = self.outer.as_slice()
-            && self.encoding == Encoding::Own
-        {
-            // SAFETY: so many rows exist, and their first elements lie one behind the other.
-            let values = unsafe { std::slice::from_raw_parts(self.pointer(first), out.len()) };
+        if let Some(values) = self.slice_of_values(first..first + out.len()) {
             out.copy_from_slice(values);
             return;
         }

@@ -97,9 +97,6 @@ pub(crate) trait ValueKernel<T>: Sync {
 /// Numbers that a [`ValueKernel`] gets at a time, but for the last.
 pub(crate) const VALUES: usize = 512;
 
-/// Numbers for which a buffer of [`VALUES`] would take more time than they do.
-const FEW: usize = 64;
-
 /// Runs a kernel over the first elements of rows; `merge` gets the grains' totals in order.
 pub(crate) fn read_values<T: Copy + Default + Send + Sync + 'static, Kernel: ValueKernel<T>>(
     rows: &Rows<'_, T>,
@@ -135,17 +132,17 @@ impl<T: Copy + Default + 'static, Kernel: ValueKernel<T>> Task for ValueGrain<'_
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) -> Kernel::Total {
         let mut total = Kernel::Total::default();
-        let (mut few, mut many);
-        let block: &mut [T] = if self.rows_of_grain.len() <= FEW {
-            few = [T::default(); FEW];
-            &mut few
-        } else {
-            many = [T::default(); VALUES];
-            &mut many
-        };
+        if let Some(values) = self.rows.slice_of_values(self.rows_of_grain.clone()) {
+            for (number, block) in values.chunks(VALUES).enumerate() {
+                let first = self.rows_of_grain.start + number * VALUES;
+                self.kernel.values(simd, first, block, &mut total);
+            }
+            return total;
+        }
+        let mut buffer = [T::default(); VALUES];
         let end = self.rows_of_grain.end;
-        for first in self.rows_of_grain.step_by(block.len()) {
-            let block = &mut block[..VALUES.min(end - first)];
+        for first in self.rows_of_grain.step_by(VALUES) {
+            let block = &mut buffer[..VALUES.min(end - first)];
             self.rows.values(first, block);
             self.kernel.values(simd, first, block, &mut total);
         }

@@ -16,7 +16,7 @@ use super::view::{Outputs, View};
 use crate::error::Result;
 use crate::float::{Encoding, Float};
 use crate::kernel::piece::PieceKernel;
-use crate::kernel::tile::{Ahead, Tile, TileKernel};
+use crate::kernel::tile::{Ahead, RowNumbers, Tile, TileKernel};
 use crate::simd::level::Instructions;
 use crate::simd::reduce::prefetch;
 use crate::simd::transpose::{ROWS, to_columns, to_rows};
@@ -313,6 +313,7 @@ impl<T: Float, Kernel: TileKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
         let in_tiles = elements * most.min(self.tiles.len());
         let tiles = aligned(tiles, in_tiles);
         let second_tiles = aligned(second_tiles, second_rows.map_or(0, |_| in_tiles));
+        let mut numbers = RowNumbers::new();
         let mut left = self.tiles;
         let mut next = self.tiling.rows_of(left.clone(), most);
         while !left.is_empty() {
@@ -335,7 +336,8 @@ impl<T: Float, Kernel: TileKernel<T>> Task for TileGrain<'_, '_, T, Kernel> {
                     first: of_tile.start,
                     rows: of_tile.len(),
                 };
-                self.kernel.tile(simd, &mut numbered, &mut total);
+                self.kernel
+                    .tile(simd, &mut numbered, &mut numbers, &mut total);
             }
             if let Some(output) = self.output {
                 // SAFETY: `run_classes`'s caller promises that the output is writable, and no

@@ -64,17 +64,29 @@ pub(crate) fn ordered_sum<S: Simd, V: Vector<S>>(a: V, b: V) -> Pair<V> {
 /// The polynomial whose coefficients are given lowest power first.
 #[inline(always)]
 pub(super) fn polynomial<S: Simd, V: Vector<S>>(x: V, coefficients: &[V::Element]) -> V {
-    let simd = x.token();
-    let mut sum = V::splat(simd, V::Element::ZERO);
+    let [sum] = polynomials([x], coefficients);
+    sum
+}
+
+/// The same of several vectors, step by step for all: the steps of one wait for each other.
+#[inline(always)]
+fn polynomials<S: Simd, V: Vector<S>, const N: usize>(
+    x: [V; N],
+    coefficients: &[V::Element],
+) -> [V; N] {
+    let simd = x[0].token();
+    let mut sums = [V::splat(simd, V::Element::ZERO); N];
     for (index, &c) in coefficients.iter().rev().enumerate() {
         let c = V::splat(simd, c);
-        sum = if index == 0 {
-            c
-        } else {
-            sum.fused_mul_add(x, c)
-        };
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum = if index == 0 {
+                c
+            } else {
+                sum.fused_mul_add(x, c)
+            };
+        }
     }
-    sum
+    sums
 }
 
 /// `2^k` from the integer that rounding by the magic number has left in the low bits.
@@ -306,19 +318,8 @@ impl<T: Float> ScaledExp<T> {
 /// [`exp_reduced`] of several vectors, step by step for all.
 #[inline(always)]
 fn exp_reduced_each<S: Simd, V: Vector<S>, const N: usize>(t: [V; N]) -> [V; N] {
-    let simd = t[0].token();
-    let one = V::splat(simd, V::Element::ONE);
-    let mut sum = [one; N];
-    for (index, &coefficient) in format::<S, V>().exp.iter().rev().enumerate() {
-        let c = V::splat(simd, coefficient);
-        for (sum, t) in sum.iter_mut().zip(t) {
-            *sum = if index == 0 {
-                c
-            } else {
-                sum.fused_mul_add(t, c)
-            };
-        }
-    }
+    let one = V::splat(t[0].token(), V::Element::ONE);
+    let mut sum = polynomials(t, format::<S, V>().exp);
     for _ in 0..2 {
         for (sum, t) in sum.iter_mut().zip(t) {
             *sum = sum.fused_mul_add(t, one);
@@ -327,44 +328,69 @@ fn exp_reduced_each<S: Simd, V: Vector<S>, const N: usize>(t: [V; N]) -> [V; N] 
     sum
 }
 
+/// The same for up to four vectors.
+#[inline(always)]
+fn exp_reduced_all<S: Simd, V: Vector<S>>(t: &mut [V]) {
+    let Some((last, others)) = format::<S, V>().exp.split_last() else {
+        return;
+    };
+    let mut sums = [V::splat(t[0].token(), *last); 4];
+    let sums = &mut sums[..t.len()];
+    for c in others.iter().rev().chain([&V::Element::ONE; 2]) {
+        for (sum, t) in sums.iter_mut().zip(t.iter()) {
+            *sum = sum.fused_mul_add(*t, V::splat(t.token(), *c));
+        }
+    }
+    t.copy_from_slice(sums);
+}
+
 /// `e^(x - max) 2^lift` for `x <= max`, error below 1 ulp; 0 where that is nothing beside 1, however
 /// often. The difference is not rounded. Step by step for all vectors: the steps of one wait for each
 /// other.
 #[inline(always)]
-pub(crate) fn exp_difference<S: Simd, V: Vector<S>, const N: usize>(
-    x: [V; N],
-    max: [V; N],
-) -> [V; N] {
+pub(crate) fn exp_difference<S: Simd, V: Vector<S>, const G: usize, const N: usize>(
+    x: [[V; G]; N],
+    max: [V; G],
+) -> [[V; G]; N] {
     inlined_if_short(
-        x[0].token(),
+        max[0].token(),
         #[inline(always)]
         || {
             let f = format::<S, V>();
-            let simd = x[0].token();
+            let simd = max[0].token();
             let c = |constant| V::splat(simd, constant);
             let magic = c(f.magic + f.exponent_bias + V::Element::from_f64(f.sum_lift));
             let (mut high, mut low) = (x, x);
-            for i in 0..N {
-                let difference = two_sum(x[i], -max[i]);
-                (high[i], low[i]) = (difference.high, difference.low);
+            for (high, low) in high.iter_mut().zip(&mut low) {
+                for ((high, low), max) in high.iter_mut().zip(low).zip(max) {
+                    let difference = two_sum(*high, -max);
+                    (*high, *low) = (difference.high, difference.low);
+                }
             }
             let mut biased = high;
-            for x in &mut biased {
+            for x in biased.as_flattened_mut() {
                 *x = x.fused_mul_add(c(f.log2_e), magic);
             }
             let mut t = high;
-            for (t, biased) in t.iter_mut().zip(biased) {
-                *t = (biased - magic).fused_mul_add(c(-f.ln_2_high), *t);
+            for (t, biased) in t.as_flattened_mut().iter_mut().zip(biased.as_flattened()) {
+                *t = (*biased - magic).fused_mul_add(c(-f.ln_2_high), *t);
             }
-            for i in 0..N {
-                t[i] += (biased[i] - magic).fused_mul_add(c(-f.ln_2_low), low[i]);
+            let rests = biased.as_flattened().iter().zip(low.as_flattened());
+            for (t, (biased, low)) in t.as_flattened_mut().iter_mut().zip(rests) {
+                *t += (*biased - magic).fused_mul_add(c(-f.ln_2_low), *low);
             }
-            let mut value = exp_reduced_each(t);
-            for (value, biased) in value.iter_mut().zip(biased) {
-                *value *= power_of_two(biased);
+            // Not by arrays, from which the compiler would make one long chain after the other.
+            let mut value = t;
+            exp_reduced_all(value.as_flattened_mut());
+            for (value, biased) in value
+                .as_flattened_mut()
+                .iter_mut()
+                .zip(biased.as_flattened())
+            {
+                *value *= power_of_two(*biased);
             }
             let lowest = c(V::Element::from_f64(f.negligible));
-            for (value, high) in value.iter_mut().zip(high) {
+            for (value, high) in value.as_flattened_mut().iter_mut().zip(high.as_flattened()) {
                 *value = high.simd_lt(lowest).select(c(V::Element::ZERO), *value);
             }
             value
@@ -519,25 +545,49 @@ pub(crate) fn log1p_pair<S: Simd, V: Vector<S>>(e: Pair<V>) -> Pair<V> {
 /// `log(1 + e)` for `e >= 0`, relative error below `2^-50`: more than results of 24 bits need.
 #[inline(always)]
 pub(crate) fn log1p<S: Simd>(e: f64x8<S>) -> f64x8<S> {
+    let [log] = log1p_each([e]);
+    log
+}
+
+/// The same of several vectors, step by step for all: the steps of one wait for each other.
+#[inline(always)]
+pub(crate) fn log1p_each<S: Simd, const N: usize>(e: [f64x8<S>; N]) -> [f64x8<S>; N] {
     inlined_if_short(
-        e.token(),
+        e[0].token(),
         #[inline(always)]
         || {
             let f = <f64 as Float>::FORMAT;
-            let simd = e.token();
+            let simd = e[0].token();
             let c = |constant| f64x8::splat(simd, constant);
             // 1 + e = 2^k (1 + fraction), with 1 + fraction from 0.75 to 1.5; where k is 0 the
             // fraction is e itself, however small.
-            let biased = ((e + c(1.0)).to_bits() + f.three_quarters_gap) >> f.significand_bits;
-            let k = f64x8::from_bits(biased | f.integer_limit_bits)
-                - c(f.integer_limit)
-                - c(f.exponent_bias);
-            let back = power_of_two(c(f.magic + f.exponent_bias) - k);
-            let fraction = e.fused_mul_add(back, back - c(1.0));
-            let s = fraction / (fraction + c(2.0));
-            let z = s * s;
-            let tail = (polynomial(z, f.log) * z).fused_mul_add(s, k * c(f.ln_2_low));
-            k.fused_mul_add(c(f.ln_2_high), (s + s) + tail)
+            let mut k = e;
+            for k in &mut k {
+                let biased = ((*k + c(1.0)).to_bits() + f.three_quarters_gap) >> f.significand_bits;
+                *k = f64x8::from_bits(biased | f.integer_limit_bits)
+                    - c(f.integer_limit)
+                    - c(f.exponent_bias);
+            }
+            let mut s = e;
+            for (s, k) in s.iter_mut().zip(k) {
+                let back = power_of_two(c(f.magic + f.exponent_bias) - k);
+                *s = s.fused_mul_add(back, back - c(1.0));
+            }
+            for s in &mut s {
+                *s = *s / (*s + c(2.0));
+            }
+            let mut z = s;
+            for z in &mut z {
+                *z *= *z;
+            }
+            let mut tail = polynomials(z, f.log);
+            for i in 0..N {
+                tail[i] = (tail[i] * z[i]).fused_mul_add(s[i], k[i] * c(f.ln_2_low));
+            }
+            for i in 0..N {
+                tail[i] = k[i].fused_mul_add(c(f.ln_2_high), (s[i] + s[i]) + tail[i]);
+            }
+            tail
         },
     )
 }

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8, mask64x8};
 
-use super::math::{Pair, log1p, log1p_pair, ordered_sum, product, quotient, two_sum};
+use super::math::{Pair, log1p_each, log1p_pair, ordered_sum, product, quotient, two_sum};
 use crate::float::Float;
 
 /// Eight numbers, for results of type `T`. Relative errors are below `2^-50` for `f32` and `2^-100`
@@ -107,14 +107,23 @@ impl<S: Simd, T: Float> Number<S, T> {
         }
     }
 
-    /// `log(1 + self)`, for numbers that are not negative.
+    /// `log(1 + x)` of each, for numbers that are not negative.
     #[inline(always)]
-    pub(crate) fn log1p(self) -> Self {
-        if Self::IN_TWO_PARTS {
-            Self::from_pair(log1p_pair(self.pair()))
-        } else {
-            Self::new(log1p(self.high))
+    pub(crate) fn log1p_each<const N: usize>(numbers: [Self; N]) -> [Self; N] {
+        if !Self::IN_TWO_PARTS {
+            return log1p_each(numbers.map(
+                #[inline(always)]
+                |number| number.high,
+            ))
+            .map(
+                #[inline(always)]
+                |log| Self::new(log),
+            );
         }
+        numbers.map(
+            #[inline(always)]
+            |number| Self::from_pair(log1p_pair(number.pair())),
+        )
     }
 
     /// Times a power of two.

@@ -136,6 +136,12 @@ impl<S: Simd> ProductSum<S> {
         self.sum = a.fused_mul_add(b, self.sum);
     }
 
+    /// The sum over the lanes of what was added with one rounding, in a fixed order.
+    #[inline(always)]
+    pub(crate) fn total_rounded(self) -> f64 {
+        lanes_sum(self.sum)
+    }
+
     /// Adds terms: those of `f32` to `f64` lanes, which is exact enough for thousands of them.
     #[inline(always)]
     pub(crate) fn add_term<T: Float>(&mut self, terms: T::Vector<S>) {

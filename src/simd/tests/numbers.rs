@@ -31,7 +31,10 @@ impl<T: Tested> Function<f64> for Operation<T> {
             Kind::Minus => a.minus(b),
             Kind::Times => a.times(b),
             Kind::Over => a.over(b),
-            Kind::Log1p => a.log1p(),
+            Kind::Log1p => {
+                let [log] = Number::log1p_each([a]);
+                log
+            }
         };
         result.pair()
     }
