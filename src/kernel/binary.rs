@@ -14,7 +14,6 @@ use super::RowKernel;
 use super::binary_hessian;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
-use crate::simd::Vector;
 use crate::simd::logistic::{
     Logistic, Scale, is_moderate, is_ordinary, logistic, weighted_logistic,
 };
@@ -23,6 +22,7 @@ use crate::simd::math::{
     over_one_plus, two_sum,
 };
 use crate::simd::reduce::{ProductSum, partial};
+use crate::simd::{Vector, each, has_wide_registers};
 use crate::wide::Wide;
 
 /// A binary loss of one element, less its weight.
@@ -36,12 +36,12 @@ pub(crate) trait BinaryLoss: Copy + Sync {
 
     /// Loss, and gradient times the scale, of elements whose targets are 0 or 1. Scores are
     /// ordinary, or may be `RARE`.
-    fn of_classes<S: Simd, V: Vector<S>, const RARE: bool>(
+    fn of_classes<S: Simd, V: Vector<S>, const N: usize, const RARE: bool>(
         self,
-        x: V,
-        target: V,
+        x: [V; N],
+        target: [V; N],
         scale: Scale<V::Element>,
-    ) -> ClassLoss<V>;
+    ) -> [ClassLoss<V>; N];
 
     /// The same with a weight for each element. Scores are moderate, weights are so or 0.
     fn of_weighted_classes<S: Simd, V: Vector<S>>(
@@ -137,11 +137,12 @@ impl<L: BinaryLoss> BinaryKernel<L> {
             },
             sum: ProductSum::new(simd),
         };
-        // One vector is long enough to fill the pipelines, and leaves registers for constants.
-        if WANTED == SUM {
-            lane.read(simd, &mut block);
-        } else {
-            lane.write::<1, _>(simd, &mut block);
+        // Where a vector is two registers, one fills the pipelines; so does one with its weights.
+        match (WANTED == SUM, has_wide_registers(simd) && K == 2) {
+            (true, true) => lane.read::<4, _>(simd, &mut block),
+            (true, false) => lane.read::<1, _>(simd, &mut block),
+            (false, true) => lane.write::<4, _>(simd, &mut block),
+            (false, false) => lane.write::<1, _>(simd, &mut block),
         }
         block.sum.total()
     }
@@ -170,13 +171,24 @@ impl<S: Simd, L: BinaryLoss, T: Float, const K: usize, const WANTED: u8> VectorM
         valid: usize,
     ) -> [T::Vector<S>; N] {
         let mut results = inputs[0];
-        for (i, result) in results.iter_mut().enumerate() {
-            let mut elements = Elements::new(inputs.map(|input| input[i]));
-            let is_whole = valid >= T::LANES;
-            if L::CLASSES && is_whole && K == 2 && are_short(elements.x, elements.target.high) {
-                *result = self.classes::<false>(elements.x, elements.target.high, None);
-                continue;
+        let is_whole = valid >= N * T::LANES;
+        if L::CLASSES && is_whole && K == 2 && are_short(inputs[0], inputs[1]) {
+            let Settings {
+                loss, class_scale, ..
+            } = self.settings;
+            let classes =
+                loss.of_classes::<S, T::Vector<S>, N, false>(inputs[0], inputs[1], class_scale);
+            for (result, class) in results.iter_mut().zip(classes) {
+                *result = self.counted(class, None);
             }
+            return results;
+        }
+        for (i, result) in results.iter_mut().enumerate() {
+            let mut elements = Elements::new(each(
+                inputs,
+                #[inline(always)]
+                |input| input[i],
+            ));
             if !is_whole {
                 // The lanes beyond the end weigh nothing.
                 let is_there = partial(elements.x.token(), &[T::ONE; 16][..valid], T::ZERO);
@@ -280,29 +292,41 @@ fn splat<S: Simd, T: Float>(simd: S, value: T) -> T::Vector<S> {
 
 /// Whether all targets are 0 or 1, and no score needs care.
 #[inline(always)]
-fn are_short<S: Simd, V: Vector<S>>(x: V, target: V) -> bool {
-    let bits = |constant| V::splat(target.token(), constant).to_bits();
+fn are_short<S: Simd, V: Vector<S>, const N: usize>(x: [V; N], target: [V; N]) -> bool {
+    let bits = |constant| V::splat(x[0].token(), constant).to_bits();
     let (zero, one) = (bits(V::Element::ZERO), bits(V::Element::ONE));
-    // Adding the bits to themselves drops the sign of a zero. Integers take turns with the
-    // arithmetic, where comparing numbers would add to it.
-    let doubled = target.to_bits() + target.to_bits();
-    (doubled.simd_eq(zero) | doubled.simd_eq(one + one)).all_true() && is_ordinary(x).all_true()
+    let are_classes = each(
+        target,
+        #[inline(always)]
+        |target| {
+            // Adding the bits to themselves drops the sign of a zero. Integers take turns with the
+            // arithmetic, where comparing numbers would add to it.
+            let doubled = target.to_bits() + target.to_bits();
+            doubled.simd_eq(zero) | doubled.simd_eq(one + one)
+        },
+    );
+    let (mut classes, mut ordinary) = (are_classes[0], is_ordinary(x[0]));
+    for (is_class, x) in are_classes.iter().zip(x) {
+        classes &= *is_class;
+        ordinary &= is_ordinary(x);
+    }
+    classes.all_true() && ordinary.all_true()
 }
 
 impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> {
-    /// Elements whose targets are 0 or 1; only those that `count` are summed.
+    /// Elements whose targets are 0 or 1, and whose scores may be any; only those that `count` are summed.
     #[inline(always)]
-    fn classes<const RARE: bool>(
+    fn classes(
         &mut self,
         x: T::Vector<S>,
         target: T::Vector<S>,
-        count: Option<MaskOf<S, T::Vector<S>>>,
+        count: MaskOf<S, T::Vector<S>>,
     ) -> T::Vector<S> {
         let Settings {
             loss, class_scale, ..
         } = self.settings;
-        let class = loss.of_classes::<S, T::Vector<S>, RARE>(x, target, class_scale);
-        self.counted(class, count)
+        let [class] = loss.of_classes::<S, T::Vector<S>, 1, true>([x], [target], class_scale);
+        self.counted(class, Some(count))
     }
 
     /// The same with weights.
@@ -367,7 +391,7 @@ impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> 
                 self.weighted_classes(&elements, weight_of_class, Some(is_class))
             } else {
                 let count = is_class & weight.high.simd_eq(one);
-                self.classes::<true>(x, target.high, Some(count))
+                self.classes(x, target.high, count)
             };
             result = is_class.select(class, result);
         }
@@ -531,24 +555,33 @@ impl BinaryLoss for FromLogits {
     const HAS_HESSIAN: bool = true;
 
     #[inline(always)]
-    fn of_classes<S: Simd, V: Vector<S>, const RARE: bool>(
+    fn of_classes<S: Simd, V: Vector<S>, const N: usize, const RARE: bool>(
         self,
-        z: V,
-        target: V,
+        z: [V; N],
+        target: [V; N],
         scale: Scale<V::Element>,
-    ) -> ClassLoss<V> {
-        let flip = Flip::<V, S>::of(target);
-        let Logistic { softplus, sigmoid } = logistic::<S, V, RARE>(flip.apply(z), scale);
-        // A sum of zeros is 0, whereas -0 would show.
-        let gradient = flip.apply(sigmoid) + V::splat(z.token(), V::Element::ZERO);
-        ClassLoss {
-            loss: softplus,
-            gradient: if RARE {
-                nan_where_nan(z, gradient)
-            } else {
-                gradient
-            },
+    ) -> [ClassLoss<V>; N] {
+        let mut flipped = z;
+        for (z, target) in flipped.iter_mut().zip(target) {
+            *z = Flip::<V, S>::of(target).apply(*z);
         }
+        let mut results = each(
+            logistic::<S, V, N, RARE>(flipped, scale),
+            #[inline(always)]
+            |Logistic { softplus, sigmoid }| ClassLoss {
+                loss: softplus,
+                gradient: sigmoid,
+            },
+        );
+        for (i, ClassLoss { gradient, .. }) in results.iter_mut().enumerate() {
+            let flip = Flip::<V, S>::of(target[i]);
+            // A sum of zeros is 0, whereas -0 would show.
+            *gradient = flip.apply(*gradient) + V::splat(gradient.token(), V::Element::ZERO);
+            if RARE {
+                *gradient = nan_where_nan(z[i], *gradient);
+            }
+        }
+        results
     }
 
     #[inline(always)]
@@ -613,12 +646,12 @@ impl BinaryLoss for FromProbs {
     const CLASSES: bool = false;
 
     #[inline(always)]
-    fn of_classes<S: Simd, V: Vector<S>, const RARE: bool>(
+    fn of_classes<S: Simd, V: Vector<S>, const N: usize, const RARE: bool>(
         self,
-        _p: V,
-        _target: V,
+        _p: [V; N],
+        _target: [V; N],
         _scale: Scale<V::Element>,
-    ) -> ClassLoss<V> {
+    ) -> [ClassLoss<V>; N] {
         unreachable!("all targets go the general way")
     }
 

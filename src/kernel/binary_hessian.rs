@@ -9,9 +9,9 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 use super::binary::{Elements, Sigmoids, weighted};
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
-use crate::simd::Vector;
 use crate::simd::logistic::sigmoid;
 use crate::simd::math::{Pair, exp_pair, nan_where_nan, two_sum};
+use crate::simd::{Vector, each};
 use crate::wide::Wide;
 
 /// Writes the Hessian of a block of elements, times a scale; the inputs are those of the loss.
@@ -76,7 +76,11 @@ impl<S: Simd, T: Float, const K: usize> VectorMap<S, T, K> for Block<T> {
         let mut results = inputs[0];
         for (i, result) in results.iter_mut().enumerate() {
             *result = if K > 2 {
-                self.weighted::<S>(&Elements::new(inputs.map(|input| input[i])))
+                self.weighted::<S>(&Elements::new(each(
+                    inputs,
+                    #[inline(always)]
+                    |input| input[i],
+                )))
             } else {
                 self.unweighted::<S>(*result)
             };
@@ -90,10 +94,10 @@ impl<T: Float> Block<T> {
     /// nearer it is to a half.
     #[inline(always)]
     fn unweighted<S: Simd>(&self, z: T::Vector<S>) -> T::Vector<S> {
-        let [high, low] = self
-            .parts
-            .map(|part| T::Vector::<S>::splat(z.token(), part));
-        let share = sigmoid(-z.abs());
+        let [high, low] = self.parts;
+        let high = T::Vector::<S>::splat(z.token(), high);
+        let low = T::Vector::<S>::splat(z.token(), low);
+        let [share] = sigmoid([-z.abs()]);
         let rest = share * low;
         let scaled = share.fused_mul_add(high, rest);
         share.fused_mul_add(high, (-scaled).fused_mul_add(share, rest))

@@ -6,13 +6,15 @@ use super::RowKernel;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
 use crate::simd::logistic::{sigmoid, softplus};
+use crate::simd::{each, has_wide_registers};
 
 /// An element-wise function as a kernel.
 pub(crate) struct Elementwise<F>(pub(crate) F);
 
-/// A function of each lane of a vector.
+/// A function of each lane of vectors.
 pub(crate) trait VectorFunction: Copy + Sync {
-    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S>;
+    /// `N` vectors at once, to keep the machine's pipelines full.
+    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N];
 }
 
 /// `1 / (1 + e^-x)`.
@@ -29,22 +31,31 @@ pub(crate) struct LogSigmoid;
 
 impl VectorFunction for Sigmoid {
     #[inline(always)]
-    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
+    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         sigmoid(x)
     }
 }
 
 impl VectorFunction for Softplus {
     #[inline(always)]
-    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
+    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
         softplus(x)
     }
 }
 
 impl VectorFunction for LogSigmoid {
     #[inline(always)]
-    fn apply<S: Simd, T: Float>(self, x: T::Vector<S>) -> T::Vector<S> {
-        -softplus(-x)
+    fn apply<S: Simd, T: Float, const N: usize>(self, x: [T::Vector<S>; N]) -> [T::Vector<S>; N] {
+        let opposite = each(
+            x,
+            #[inline(always)]
+            |x| -x,
+        );
+        each(
+            softplus(opposite),
+            #[inline(always)]
+            |result| -result,
+        )
     }
 }
 
@@ -55,11 +66,7 @@ impl<F: VectorFunction, S: Simd, T: Float> VectorMap<S, T, 1> for Elementwise<F>
         [vectors]: [[T::Vector<S>; N]; 1],
         _valid: usize,
     ) -> [T::Vector<S>; N] {
-        let mut results = vectors;
-        for result in &mut results {
-            *result = self.0.apply::<S, T>(*result);
-        }
-        results
+        self.0.apply::<S, T, N>(vectors)
     }
 }
 
@@ -75,8 +82,11 @@ impl<F: VectorFunction, T: Float> RowKernel<T, 1> for Elementwise<F> {
         _scratch: &mut Vec<f64>,
         (): &mut (),
     ) {
-        // One vector of these is long enough to fill the pipelines, and leaves registers for the
-        // constants.
-        lane.write::<1, _>(simd, &mut Self(self.0));
+        // Where a vector is two registers, one of these fills the pipelines.
+        if has_wide_registers(simd) {
+            lane.write::<4, _>(simd, &mut Self(self.0));
+        } else {
+            lane.write::<1, _>(simd, &mut Self(self.0));
+        }
     }
 }

@@ -509,10 +509,14 @@ impl<T: Float, const K: usize> Lane<'_, T, K> {
         self.each::<S, true, N>(simd, function);
     }
 
-    /// Calls a function for the inputs, vector by vector, for what it keeps.
+    /// Calls a function for the inputs, `N` vectors at a time, for what it keeps.
     #[inline(always)]
-    pub(crate) fn read<S: Simd>(&mut self, simd: S, function: &mut impl VectorMap<S, T, K>) {
-        self.each::<S, false, 1>(simd, function);
+    pub(crate) fn read<const N: usize, S: Simd>(
+        &mut self,
+        simd: S,
+        function: &mut impl VectorMap<S, T, K>,
+    ) {
+        self.each::<S, false, N>(simd, function);
     }
 
     #[inline(always)]

@@ -55,7 +55,7 @@ impl<T: Float, const K: usize> RowKernel<T, K> for Range<T> {
             zero,
             inside: zero.simd_eq(zero),
         };
-        lane.read(simd, &mut block);
+        lane.read::<1, _>(simd, &mut block);
         total.0 |= !block.inside.all_true();
     }
 }

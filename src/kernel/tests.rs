@@ -94,7 +94,7 @@ macro_rules! mixes {
                 match action {
                     Action::Write1 => lane.write::<1, S>(simd, &mut mix),
                     Action::Write4 => lane.write::<4, S>(simd, &mut mix),
-                    Action::Read => lane.read(simd, &mut mix),
+                    Action::Read => lane.read::<1, _>(simd, &mut mix),
                     Action::Copy => lane.copy_input(),
                     Action::SumRow => {
                         let sum = sum_row(simd, lane.input(), [None; 2], &mix);

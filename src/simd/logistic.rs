@@ -8,7 +8,7 @@
 use fearless_simd::{Select, Simd, SimdFloat, SimdMask};
 
 use super::math::{Pair, format, nan_where_nan, ordered_sum};
-use super::{Vector, inlined_if_short};
+use super::{Vector, each, inlined_if_short};
 use crate::float::Float;
 use crate::wide::Wide;
 
@@ -47,60 +47,71 @@ impl<T: Float> Scale<T> {
     }
 }
 
-/// `1 / (1 + e^-z)`, error below 1.8 ulp.
+/// `1 / (1 + e^-z)` of several vectors, error below 1.8 ulp. Step by step for all: the steps of one wait
+/// for each other.
 #[inline(always)]
-pub(crate) fn sigmoid<S: Simd, V: Vector<S>>(z: V) -> V {
-    if is_ordinary(z).all_true() {
+pub(crate) fn sigmoid<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> [V; N] {
+    if are_ordinary(z) {
         inlined_if_short(
-            z.token(),
+            z[0].token(),
             #[inline(always)]
-            || sigmoid_of::<S, V, false>(z),
+            || sigmoid_of::<S, V, N, false>(z),
         )
     } else {
-        rare_sigmoid(z)
+        let mut results = z;
+        for result in &mut results {
+            *result = rare_sigmoid(*result);
+        }
+        results
     }
 }
 
 #[inline(never)]
 fn rare_sigmoid<S: Simd, V: Vector<S>>(z: V) -> V {
-    z.token().vectorize(
+    let [result] = z.token().vectorize(
         #[inline(always)]
-        || sigmoid_of::<S, V, true>(z),
-    )
+        || sigmoid_of::<S, V, 1, true>([z]),
+    );
+    result
 }
 
-/// `log(1 + e^z)`, error below 1.8 ulp.
+/// `log(1 + e^z)` of several vectors, error below 1.8 ulp.
 #[inline(always)]
-pub(crate) fn softplus<S: Simd, V: Vector<S>>(z: V) -> V {
-    if is_ordinary(z).all_true() {
+pub(crate) fn softplus<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> [V; N] {
+    if are_ordinary(z) {
         inlined_if_short(
-            z.token(),
+            z[0].token(),
             #[inline(always)]
-            || softplus_of::<S, V, false>(z),
+            || softplus_of::<S, V, N, false>(z),
         )
     } else {
-        rare_softplus(z)
+        let mut results = z;
+        for result in &mut results {
+            *result = rare_softplus(*result);
+        }
+        results
     }
 }
 
 #[inline(never)]
 fn rare_softplus<S: Simd, V: Vector<S>>(z: V) -> V {
-    z.token().vectorize(
+    let [result] = z.token().vectorize(
         #[inline(always)]
-        || softplus_of::<S, V, true>(z),
-    )
+        || softplus_of::<S, V, 1, true>([z]),
+    );
+    result
 }
 
-/// Softplus and sigmoid; the argument is ordinary in every lane, or may be `RARE`.
+/// Softplus and sigmoid of several vectors; the arguments are ordinary in every lane, or may be `RARE`.
 #[inline(always)]
-pub(crate) fn logistic<S: Simd, V: Vector<S>, const RARE: bool>(
-    z: V,
+pub(crate) fn logistic<S: Simd, V: Vector<S>, const N: usize, const RARE: bool>(
+    z: [V; N],
     scale: Scale<V::Element>,
-) -> Logistic<V> {
+) -> [Logistic<V>; N] {
     inlined_if_short(
-        z.token(),
+        z[0].token(),
         #[inline(always)]
-        || logistic_of::<S, V, RARE>(z, scale),
+        || logistic_of::<S, V, N, RARE>(z, scale),
     )
 }
 
@@ -136,62 +147,103 @@ pub(crate) fn is_ordinary<S: Simd, V: Vector<S>>(z: V) -> V::Mask {
         .simd_le(V::splat(z.token(), V::Element::from_f64(limit)))
 }
 
+/// Whether all lanes are ordinary.
 #[inline(always)]
-fn sigmoid_of<S: Simd, V: Vector<S>, const RARE: bool>(z: V) -> V {
-    let simd = z.token();
+fn are_ordinary<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> bool {
+    let mut all = is_ordinary(z[0]);
+    for z in z {
+        all &= is_ordinary(z);
+    }
+    all.all_true()
+}
+
+#[inline(always)]
+fn sigmoid_of<S: Simd, V: Vector<S>, const N: usize, const RARE: bool>(z: [V; N]) -> [V; N] {
+    let simd = z[0].token();
     let one = V::splat(simd, V::Element::ONE);
-    let exponential = Exponential::<S, V, RARE>::of_minus(z.abs());
+    let exponentials = Exponential::<S, V, RARE>::of_minus_each(z);
     // With e^-|z| = 2^n e^t, sigmoid(-|z|) = 2^n / (1 + 2^n + (e^-t - 1)).
-    let power = exponential.power();
-    let sum = ordered_sum(one, power);
-    let divisor = sum.high + (exp_m1(-exponential.t) + sum.low);
-    let small = exponential.power_over(divisor);
+    let mut small = z;
+    for (tail, exponential) in small.iter_mut().zip(&exponentials) {
+        *tail = exp_m1(-exponential.t);
+    }
+    for (small, exponential) in small.iter_mut().zip(&exponentials) {
+        let sum = ordered_sum(one, exponential.power());
+        let divisor = sum.high + (*small + sum.low);
+        *small = exponential.power_over(divisor);
+    }
     // sigmoid(|z|) is 1 less that, which rounds once: it is at least a half.
     let zero = V::splat(simd, V::Element::ZERO);
-    let negative = zero.to_bits() - (z.to_bits() >> (8 * size_of::<V::Element>() as u32 - 1));
-    let result = (small - V::from_bits(!negative & one.to_bits())).abs();
-    if RARE {
-        nan_where_nan(z, result)
-    } else {
-        result
+    for (result, z) in small.iter_mut().zip(z) {
+        let negative = zero.to_bits() - (z.to_bits() >> (8 * size_of::<V::Element>() as u32 - 1));
+        *result = (*result - V::from_bits(!negative & one.to_bits())).abs();
+        if RARE {
+            *result = nan_where_nan(z, *result);
+        }
     }
+    small
 }
 
 #[inline(always)]
-fn softplus_of<S: Simd, V: Vector<S>, const RARE: bool>(z: V) -> V {
-    let exponential = Exponential::<S, V, RARE>::of_minus(z.abs());
-    softplus_from(z, &exponential, exp_m1_of_both(exponential.t).0)
+fn softplus_of<S: Simd, V: Vector<S>, const N: usize, const RARE: bool>(z: [V; N]) -> [V; N] {
+    let exponentials = Exponential::<S, V, RARE>::of_minus_each(z);
+    let mut results = z;
+    for (tail, exponential) in results.iter_mut().zip(&exponentials) {
+        *tail = exp_m1_of_both(exponential.t).0;
+    }
+    softplus_from(z, &exponentials, &mut results);
+    results
 }
 
 #[inline(always)]
-fn logistic_of<S: Simd, V: Vector<S>, const RARE: bool>(
-    z: V,
+fn logistic_of<S: Simd, V: Vector<S>, const N: usize, const RARE: bool>(
+    z: [V; N],
     scale: Scale<V::Element>,
-) -> Logistic<V> {
-    let simd = z.token();
+) -> [Logistic<V>; N] {
+    let simd = z[0].token();
     let c = |constant| V::splat(simd, constant);
-    let exponential = Exponential::<S, V, RARE>::of_minus(z.abs());
-    let (tail, opposite_tail) = exp_m1_of_both(exponential.t);
-    let softplus = softplus_from(z, &exponential, tail);
+    let exponentials = Exponential::<S, V, RARE>::of_minus_each(z);
+    let (mut tails, mut opposite_tails) = (z, z);
+    let both = tails.iter_mut().zip(&mut opposite_tails);
+    for ((tail, opposite_tail), exponential) in both.zip(&exponentials) {
+        (*tail, *opposite_tail) = exp_m1_of_both(exponential.t);
+    }
+    let mut softplus = tails;
+    softplus_from(z, &exponentials, &mut softplus);
 
     // sigmoid(|z|) = 1 / (1 + e), sigmoid(-|z|) = 2^n / (1 + 2^n + (e^-t - 1)); the divisors are
     // the same but for what is small.
-    let power = exponential.power();
-    let sum = ordered_sum(c(V::Element::ONE), power);
-    let negative = z.simd_lt(c(V::Element::ZERO));
-    let small = negative.select(opposite_tail + sum.low, tail.fused_mul_add(power, sum.low));
-    // Scaling the divisor would round it again; it takes what the rounded scale lacks, as
-    // 1 / (1 + rest) is 1 - rest.
-    let small = (sum.high + small).fused_mul_add(c(-scale.rest), small);
-    let divisor = sum.high + small;
-    let high = c(scale.high);
-    let sigmoid = if RARE {
-        let small = exponential.lifted(c(V::Element::ONE)) * high / divisor * exponential.back();
-        negative.select(small, high / divisor)
-    } else {
-        negative.select(power * high, high) / divisor
-    };
-    Logistic { softplus, sigmoid }
+    let mut results = each(
+        softplus,
+        #[inline(always)]
+        |softplus| Logistic {
+            softplus,
+            sigmoid: softplus,
+        },
+    );
+    for (i, result) in results.iter_mut().enumerate() {
+        let exponential = &exponentials[i];
+        let power = exponential.power();
+        let sum = ordered_sum(c(V::Element::ONE), power);
+        let negative = z[i].simd_lt(c(V::Element::ZERO));
+        let small = negative.select(
+            opposite_tails[i] + sum.low,
+            tails[i].fused_mul_add(power, sum.low),
+        );
+        // Scaling the divisor would round it again; it takes what the rounded scale lacks, as
+        // 1 / (1 + rest) is 1 - rest.
+        let small = (sum.high + small).fused_mul_add(c(-scale.rest), small);
+        let divisor = sum.high + small;
+        let high = c(scale.high);
+        result.sigmoid = if RARE {
+            let small =
+                exponential.lifted(c(V::Element::ONE)) * high / divisor * exponential.back();
+            negative.select(small, high / divisor)
+        } else {
+            negative.select(power * high, high) / divisor
+        };
+    }
+    results
 }
 
 #[inline(always)]
@@ -268,34 +320,40 @@ fn curved_from<S: Simd, V: Vector<S>, const RARE: bool>(
     product.fused_mul_add(curve, rest)
 }
 
-/// `log(1 + e^z)` from `e^t - 1`: `max(z, 0) + log1p(e)` with `e = e^-|z|`.
+/// Replaces each `e^t - 1` by `log(1 + e^z)`: `max(z, 0) + log1p(e)` with `e = e^-|z|`.
 ///
 /// `log1p(e) = e + e^2 g(e)`, and with `e = 2^n v` that is `2^n (1 + [(v - 1) + v e g(e)])`.
 #[inline(always)]
-fn softplus_from<S: Simd, V: Vector<S>, const RARE: bool>(
-    z: V,
-    exponential: &Exponential<S, V, RARE>,
-    tail: V,
-) -> V {
-    let simd = z.token();
+fn softplus_from<S: Simd, V: Vector<S>, const N: usize, const RARE: bool>(
+    z: [V; N],
+    exponentials: &[Exponential<S, V, RARE>; N],
+    tails: &mut [V; N],
+) {
+    let simd = z[0].token();
     let one = V::splat(simd, V::Element::ONE);
     let f = format::<S, V>();
     let zero = V::splat(simd, V::Element::ZERO);
-    let curved = curved_from(exponential, tail, None);
-    if RARE {
-        let lift = V::splat(simd, V::Element::from_f64(f.sum_lift_factor));
-        let power = exponential.lifted(one);
-        let result = power + curved.fused_mul_add(power, z.max(zero) * lift);
-        // There log1p is nothing beside z, which the lift may make infinite.
-        let large = z.simd_gt(V::splat(simd, V::Element::from_f64(-f.zero)));
-        nan_where_nan(z, large.select(z, result * exponential.back()))
-    } else {
-        let power = exponential.power();
-        power + curved.fused_mul_add(power, z.max(zero))
+    for (tail, exponential) in tails.iter_mut().zip(exponentials) {
+        *tail = curved_from(exponential, *tail, None);
+    }
+    for (i, result) in tails.iter_mut().enumerate() {
+        let (z, exponential, curved) = (z[i], &exponentials[i], *result);
+        *result = if RARE {
+            let lift = V::splat(simd, V::Element::from_f64(f.sum_lift_factor));
+            let power = exponential.lifted(one);
+            let result = power + curved.fused_mul_add(power, z.max(zero) * lift);
+            // There log1p is nothing beside z, which the lift may make infinite.
+            let large = z.simd_gt(V::splat(simd, V::Element::from_f64(-f.zero)));
+            nan_where_nan(z, large.select(z, result * exponential.back()))
+        } else {
+            let power = exponential.power();
+            power + curved.fused_mul_add(power, z.max(zero))
+        };
     }
 }
 
 /// `e^-a` as `2^n e^t`, with `|t| <= ln(2)/2`.
+#[derive(Clone, Copy)]
 struct Exponential<S: Simd, V: SimdFloat<S>, const RARE: bool> {
     n: V,
     /// `n` where the exponent of a number stands: added to a number's bits it multiplies by `2^n`.
@@ -304,6 +362,16 @@ struct Exponential<S: Simd, V: SimdFloat<S>, const RARE: bool> {
 }
 
 impl<S: Simd, V: Vector<S>, const RARE: bool> Exponential<S, V, RARE> {
+    /// `e^-|z|` of several vectors.
+    #[inline(always)]
+    fn of_minus_each<const N: usize>(z: [V; N]) -> [Self; N] {
+        each(
+            z,
+            #[inline(always)]
+            |z| Self::of_minus(z.abs()),
+        )
+    }
+
     /// For `a >= 0`.
     #[inline(always)]
     fn of_minus(a: V) -> Self {

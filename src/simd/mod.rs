@@ -55,6 +55,21 @@ pub(crate) trait Vector<S: Simd>: SimdFloat<S, Element: Float> {
 
 impl<S: Simd, V: SimdFloat<S, Element: Float>> Vector<S> for V {}
 
+/// A function of each of several vectors. The arrays' own `map` is called, not inlined, and with it the
+/// instructions within.
+#[inline(always)]
+pub(crate) fn each<A: Copy, B: Copy, const N: usize>(
+    vectors: [A; N],
+    function: impl Fn(A) -> B,
+) -> [B; N] {
+    // That of the first is made twice, of which the compiler leaves one.
+    let mut results = [function(vectors[0]); N];
+    for (result, vector) in results.iter_mut().zip(vectors) {
+        *result = function(vector);
+    }
+    results
+}
+
 /// Known at compile time for each instruction set.
 #[inline(always)]
 pub(crate) fn has_fused_mul_add<S: Simd>(simd: S) -> bool {

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8, mask64x8};
 
+use super::each;
 use super::math::{Pair, log1p_each, log1p_pair, ordered_sum, product, quotient, two_sum};
 use crate::float::Float;
 
@@ -110,19 +111,22 @@ impl<S: Simd, T: Float> Number<S, T> {
     /// `log(1 + x)` of each, for numbers that are not negative.
     #[inline(always)]
     pub(crate) fn log1p_each<const N: usize>(numbers: [Self; N]) -> [Self; N] {
-        if !Self::IN_TWO_PARTS {
-            return log1p_each(numbers.map(
+        if Self::IN_TWO_PARTS {
+            return each(
+                numbers,
                 #[inline(always)]
-                |number| number.high,
-            ))
-            .map(
-                #[inline(always)]
-                |log| Self::new(log),
+                |number| Self::from_pair(log1p_pair(number.pair())),
             );
         }
-        numbers.map(
+        let highs = each(
+            numbers,
             #[inline(always)]
-            |number| Self::from_pair(log1p_pair(number.pair())),
+            |number| number.high,
+        );
+        each(
+            log1p_each(highs),
+            #[inline(always)]
+            |log| Self::new(log),
         )
     }
 

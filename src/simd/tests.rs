@@ -205,11 +205,18 @@ fn single<S: Simd, V: super::Vector<S>>(high: V) -> Pair<V> {
 function!(Exp, |a, b| math::exp_pair(a));
 function!(Log, |a, b| math::log_pair(a));
 function!(Log1p, |a, b| math::log1p_pair(a));
-function!(Sigmoid, |a, b| single(logistic::sigmoid(a.high)));
-function!(Softplus, |a, b| single(logistic::softplus(a.high)));
+function!(Sigmoid, |a, b| {
+    let [result] = logistic::sigmoid([a.high]);
+    single(result)
+});
+function!(Softplus, |a, b| {
+    let [result] = logistic::softplus([a.high]);
+    single(result)
+});
 function!(ScaledSigmoid, |a, b| {
     let scale = Scale::new(Wide::new(1.0).divided_by(Wide::new(3.0)));
-    single(logistic::logistic::<S, _, true>(a.high, scale).sigmoid)
+    let [both] = logistic::logistic::<S, _, 1, true>([a.high], scale);
+    single(both.sigmoid)
 });
 function!(OverOnePlus, |a, b| single(math::over_one_plus(a, b)));
 
