@@ -10,7 +10,7 @@ use ndarray::ArrayView1;
 use crate::error::{Error, Result};
 use crate::float::Element;
 use crate::kernel::class_loss::{Coefficients, RowTarget};
-use crate::kernel::rows::ROWS;
+use crate::kernel::rows::{ROWS, load};
 use crate::kernel::spread::{Mixing, Soft, Spread};
 use crate::kernel::tile_gradient::TileTargets;
 use crate::kernel::tile_spread::TileSpread;
@@ -19,6 +19,7 @@ use crate::lanes::{
 };
 use crate::loss::Reduction;
 use crate::simd::reduce::ProductSum;
+use crate::simd::transpose::to_columns;
 use crate::stop::fill_up;
 use crate::targets::{SoftRows, TargetsView, check_indices};
 use crate::wide::Wide;
@@ -270,37 +271,43 @@ impl Coefficients for Plan<'_> {
             }
             return;
         };
-        let weigh_alike = self.mixing.weight.is_none() && self.sample_weight.is_none();
-        if rows == ROWS && weigh_alike && ignored.is_none() {
-            indices.values(first, &mut found.class);
-            // Vectors without unsigned integers of 64 bits would need a dozen instructions for `class`.
-            let last = self.last as i64;
-            for class in &mut found.class {
-                *class = if (0..=last).contains(class) {
-                    *class
-                } else {
-                    last
-                };
-            }
-            found.coefficient.fill(self.mixing.sharpness);
-            found.weight.fill(1.0);
-            return;
+        if rows < ROWS {
+            *found = TileTargets::left_out();
         }
-        *found = TileTargets::left_out();
         indices.values(first, &mut found.class[..rows]);
+        match &self.sample_weight {
+            None => found.weight[..rows].fill(1.0),
+            Some(weights) => weights.values(first, &mut found.weight[..rows]),
+        }
+        let (ignores, ignored) = (ignored.is_some(), ignored.unwrap_or(0));
+        let last = self.last as i64;
+        let counts_always = self.keep_empty || !self.is_sharp;
+        // Without a branch for each row the compiler makes vectors of it.
         for row in 0..rows {
-            let weight = self.row_weight(first + row);
             let class = found.class[row];
-            if weight == 0.0 || Some(class) == *ignored {
-                found.class[row] = 0;
-                continue;
+            let left_out = ignores && class == ignored || found.weight[row] == 0.0;
+            // As `class`, for which vectors without unsigned integers would need a dozen instructions.
+            let class = if (0..=last).contains(&class) {
+                class
+            } else {
+                last
+            };
+            found.class[row] = if left_out { 0 } else { class };
+            found.coefficient[row] = if left_out { 0.0 } else { self.mixing.sharpness };
+            found.weight[row] = if left_out { 0.0 } else { found.weight[row] };
+        }
+        if let Some(weight) = self.mixing.weight {
+            for row in 0..rows {
+                // A class may weigh infinitely much, which times 0 is NaN.
+                if found.weight[row] != 0.0 {
+                    found.coefficient[row] *= weight[found.class[row] as usize];
+                }
             }
-            let class = self.class(class);
-            found.class[row] = class as i64;
-            let coefficient = self.mixing.sharpness * self.class_weight(class);
-            if coefficient != 0.0 || self.keep_empty || !self.is_sharp {
-                found.coefficient[row] = coefficient;
-                found.weight[row] = weight;
+        }
+        if !counts_always {
+            for row in 0..rows {
+                let counts = found.coefficient[row] != 0.0;
+                found.weight[row] = if counts { found.weight[row] } else { 0.0 };
             }
         }
     }
@@ -320,9 +327,12 @@ impl Coefficients for Plan<'_> {
                 TileSpread::Listed(&self.listed)
             };
         };
-        fill_up(scratch, self.classes() * ROWS, 0.0);
-        let targets = &mut scratch[..self.classes() * ROWS];
-        soft.fill_columns(first, rows, targets);
+        let size = self.classes() * ROWS;
+        fill_up(scratch, 2 * size, 0.0);
+        let (targets, by_row) = scratch.split_at_mut(size);
+        soft.as_numbers()
+            .fill_rows(first, &mut by_row[..self.classes() * rows]);
+        to_columns(simd, &by_row[..size], targets);
         TileSpread::mixed(simd, targets, &self.mixing)
     }
 
@@ -387,21 +397,31 @@ impl ValueKernel<i64> for WeightSum<'_, '_> {
 
     #[inline(always)]
     fn values<S: Simd>(&self, simd: S, first: usize, indices: &[i64], total: &mut Wide) {
+        let plan = self.0;
         let mut sum = ProductSum::new(simd);
-        for (eight, indices) in indices.chunks(8).enumerate() {
-            let (mut weights, mut class_weights) = ([0.0; 8], [0.0; 8]);
-            for (lane, &index) in indices.iter().enumerate() {
-                if !self.0.is_ignored(index) {
-                    weights[lane] = self.0.row_weight(first + eight * 8 + lane);
-                    class_weights[lane] = self.0.class_weight(self.0.class(index));
+        let zero = f64x8::splat(simd, 0.0);
+        // Numbers that were written one by one are not to be read at once by a vector.
+        for (block, indices) in indices.chunks(ROWS).enumerate() {
+            let (mut weights, mut class_weights) = ([0.0; ROWS], [1.0; ROWS]);
+            match &plan.sample_weight {
+                None => weights[..indices.len()].fill(1.0),
+                Some(rows) => rows.values(first + block * ROWS, &mut weights[..indices.len()]),
+            }
+            if let Some(weight) = plan.mixing.weight {
+                for (class_weight, &index) in class_weights.iter_mut().zip(indices) {
+                    *class_weight = weight[plan.class(index)];
                 }
             }
-            let weights = f64x8::from_slice(simd, &weights);
-            // A row of weight 0 is left out, whatever its class weighs.
-            let zero = f64x8::splat(simd, 0.0);
-            let class_weights = f64x8::from_slice(simd, &class_weights);
-            let class_weights = weights.simd_eq(zero).select(zero, class_weights);
-            sum.add(weights, class_weights);
+            for (weight, &index) in weights.iter_mut().zip(indices) {
+                *weight = if plan.is_ignored(index) { 0.0 } else { *weight };
+            }
+            for start in (0..indices.len()).step_by(8) {
+                let weights = load(simd, &weights, start);
+                // A row of weight 0 is left out, whatever its class weighs.
+                let class_weights = load(simd, &class_weights, start);
+                let class_weights = weights.simd_eq(zero).select(zero, class_weights);
+                sum.add(weights, class_weights);
+            }
         }
         *total += sum.total();
     }

@@ -11,7 +11,6 @@ use ndarray::{ArrayView, CowArray, Dimension, IxDyn};
 
 use crate::error::{Error, Result};
 use crate::float::Element;
-use crate::kernel::rows::ROWS;
 use crate::kernel::spread::{Mixing, NumberRows};
 use crate::lanes::{Rows, ValueKernel, View, find_number, position, read_values, shape_without};
 
@@ -280,8 +279,17 @@ impl<P: Probability> NumberRows for Rows<'_, P> {
         self.for_each(row, start, out, Probability::to_f64);
     }
 
-    fn fill_columns(&self, first: usize, rows: usize, out: &mut [f64]) {
-        self.for_each_column(first, rows, ROWS, out, Probability::to_f64);
+    fn fill_rows(&self, first: usize, out: &mut [f64]) {
+        let rows = first..first + out.len() / self.len();
+        if let Some(numbers) = self.slice_of_rows(rows.clone()) {
+            for (number, out) in numbers.iter().zip(out) {
+                *out = Probability::to_f64(*number);
+            }
+            return;
+        }
+        for (row, out) in rows.zip(out.chunks_exact_mut(self.len())) {
+            self.for_each(row, 0, out, Probability::to_f64);
+        }
     }
 
     fn f32s(&self, row: usize) -> Option<&[f32]> {
@@ -306,6 +314,13 @@ impl<P: Probability> SoftRows for Rows<'_, P> {
     }
 
     fn have_coefficients(&self, mut rows: Range<usize>, mixing: &Mixing<'_>) -> bool {
+        if let Some(numbers) = self.slice_of_rows(rows.clone())
+            && mixing.smoothing == 0.0
+            && mixing.weight.is_none()
+        {
+            let mut rows = numbers.chunks_exact(self.len());
+            return rows.all(|row| row.iter().any(|t| t.to_f64() != 0.0));
+        }
         rows.all(|row| self.has_coefficient(row, mixing))
     }
 

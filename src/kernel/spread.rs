@@ -18,8 +18,8 @@ pub(crate) trait NumberRows: Sync {
     /// Fills `out` with the numbers of a row from `start` on.
     fn fill(&self, row: usize, start: usize, out: &mut [f64]);
 
-    /// Fills `out`, `[classes][64]`, with up to 64 rows from `first` on.
-    fn fill_columns(&self, first: usize, rows: usize, out: &mut [f64]);
+    /// Fills `out` with the numbers of rows from `first` on, row after row.
+    fn fill_rows(&self, first: usize, out: &mut [f64]);
 
     /// A row of `f32` that can be read where it lies.
     fn f32s(&self, row: usize) -> Option<&[f32]>;

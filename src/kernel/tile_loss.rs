@@ -53,10 +53,12 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
             #[inline(always)]
             || coefficients.tile_spread(simd, tile.first, tile.rows, &mut scratch),
         );
-        let sums = spread.as_ref().map(|spread| {
+        let mut sums = None;
+        if let Some(spread) = &spread {
             let keep_empty = coefficients.keeps_empty();
-            TileSums::of(simd, tile.elements, spread, keep_empty, targets)
-        });
+            let sums = sums.insert(TileSums::new());
+            sums.find(simd, tile.elements, spread, keep_empty, targets);
+        }
         Self::normalize(simd, tile, numbers);
         let rows = TileGradient {
             numbers,
@@ -171,7 +173,7 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
             terms[1] = (only(z_weight, lse.times(lse)), z_weight);
         }
         if let Some(sums) = tile.spread {
-            let Pair { high, low } = sums.cost(simd, log, start).pair();
+            let Pair { high, low } = sums.cost(simd, rows.max, log, start).pair();
             let high = nan_where_nan(high, high);
             let cost = Number::from_pair(Pair { high, low });
             terms[2] = (only(weight, cost), weight);
@@ -232,8 +234,11 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
             differences.set_eight(start, [factor, rows.scale(inverse)], rows.weight());
         }
         let least = tiny_factor::<T>() * T::FORMAT.sum_lift_factor;
-        differences.write(simd, tile.elements, spread, least);
-        rows.numbers.targets.write(tile, &entries);
+        let chosen = [&rows.numbers.chosen.classes, &entries];
+        let has_entries = differences.write(simd, tile.elements, spread, least, chosen);
+        if !has_entries || !are_compared(tile) {
+            rows.numbers.targets.write(tile, &entries);
+        }
     }
 }
 

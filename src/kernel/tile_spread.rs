@@ -7,12 +7,13 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
 use super::rows::{PerRow, ROWS, load, split, store};
 use super::spread::Mixing;
+use super::tile::narrowed;
 use super::tile_gradient::TileTargets;
 use crate::float::Float;
-use crate::simd::Vector;
 use crate::simd::math::Pair;
 use crate::simd::number::Number;
 use crate::simd::reduce::DotSum;
+use crate::simd::{Vector, each};
 use crate::wide::Wide;
 
 /// The coefficients that all classes of a tile's rows have.
@@ -77,8 +78,11 @@ impl<'a> TileSpread<'a> {
 
 /// What the coefficients of each row add up to, each in two parts.
 pub(crate) struct TileSums {
-    /// `sum_c a_c (max - x_c)`.
+    /// `sum_c a_c (max - x_c)`, or where all coefficients are alike `sum_c x_c`.
     costs: [PerRow; 2],
+    /// The coefficient and how many have it, if all are alike and the sums of `f32`: what cancels between
+    /// the maxima and the logits is exact in `f64`.
+    alike: Option<[f64; 2]>,
     /// `sum_c a_c`.
     coefficients: [PerRow; 2],
     /// That of the target's class.
@@ -86,22 +90,33 @@ pub(crate) struct TileSums {
 }
 
 impl TileSums {
-    /// Sums over the logits of a tile, whose elements are those still. Rows of soft targets that have no
-    /// coefficient are left out, unless they count all the same. One copy of this serves all kernels.
+    pub(crate) fn new() -> Self {
+        Self {
+            costs: [[0.0; ROWS]; 2],
+            alike: None,
+            coefficients: [[0.0; ROWS]; 2],
+            of_target: [0.0; ROWS],
+        }
+    }
+
+    /// Finds the sums over the logits of a tile, whose elements are those still. Rows of soft targets that
+    /// have no coefficient are left out, unless they count all the same. One copy of this serves all
+    /// kernels.
     #[inline(never)]
-    pub(crate) fn of<S: Simd, T: Float>(
+    pub(crate) fn find<S: Simd, T: Float>(
+        &mut self,
         simd: S,
         elements: &[T],
         spread: &TileSpread<'_>,
         keep_empty: bool,
         targets: &mut TileTargets,
-    ) -> Self {
-        let mut sums = Self {
-            costs: [[0.0; ROWS]; 2],
-            coefficients: [[0.0; ROWS]; 2],
-            of_target: [0.0; ROWS],
-        };
-        for (row, of_target) in sums.of_target.iter_mut().enumerate() {
+    ) {
+        if let TileSpread::Even(coefficient) = spread
+            && T::LANES > 8
+        {
+            self.alike = Some([*coefficient, (elements.len() / ROWS) as f64]);
+        }
+        for (row, of_target) in self.of_target.iter_mut().enumerate() {
             if targets.coefficient[row] != 0.0 {
                 *of_target = spread.one(targets.class[row] as usize, row);
             }
@@ -110,7 +125,7 @@ impl TileSums {
             #[inline(always)]
             || {
                 for start in (0..ROWS).step_by(T::LANES) {
-                    sums.lanes(simd, elements, spread, start);
+                    self.lanes(simd, elements, spread, start);
                 }
                 if !keep_empty && let TileSpread::Own(coefficients) = spread {
                     for start in (0..ROWS).step_by(8) {
@@ -119,7 +134,6 @@ impl TileSums {
                 }
             },
         );
-        sums
     }
 
     /// As many rows as a vector has lanes.
@@ -135,6 +149,19 @@ impl TileSums {
         let vector =
             |class: &[T]| T::Vector::<S>::from_slice(simd, &class[start..start + T::LANES]);
         let classes = elements.chunks_exact(ROWS);
+        if let Some([coefficient, count]) = self.alike {
+            let mut sum = DotSum::new(simd);
+            for class in classes {
+                sum.add::<T>(vector(class));
+            }
+            let all = f64x8::splat(simd, coefficient * count);
+            for part in 0..T::LANES / 8 {
+                let start = start + part * 8;
+                store(sum.eight_lanes::<T>(part).high, &mut self.costs[0], start);
+                store(all, &mut self.coefficients[0], start);
+            }
+            return;
+        }
         let mut max = T::Vector::<S>::splat(simd, -T::INFINITY);
         for class in classes.clone() {
             max = max.max(vector(class));
@@ -159,7 +186,8 @@ impl TileSums {
             coefficients.add_wide(a.as_ref());
         }
         for part in 0..T::LANES / 8 {
-            let mut sums = [&costs, &coefficients].map(
+            let mut sums = each(
+                [&costs, &coefficients],
                 #[inline(always)]
                 |sum| Number::<S, T>::from_pair(sum.eight_lanes::<T>(part)),
             );
@@ -177,15 +205,25 @@ impl TileSums {
         }
     }
 
-    /// `sum_c a_c (lse - x_c)` of eight rows, from the logarithm of `1 + T`.
+    /// `sum_c a_c (lse - x_c)` of eight rows, from the maxima and the logarithm of `1 + T`.
     #[inline(always)]
     pub(crate) fn cost<S: Simd, T: Float>(
         &self,
         simd: S,
+        max: f64x8<S>,
         log: Number<S, T>,
         start: usize,
     ) -> Number<S, T> {
         let costs = eight(simd, &self.costs, start);
+        if let Some(alike) = self.alike {
+            let [coefficient, count] = each(
+                alike,
+                #[inline(always)]
+                |number| Number::splat(simd, number),
+            );
+            let distance = Number::new(max).times(count).minus(costs);
+            return distance.plus(count.times(log)).times(coefficient);
+        }
         self.coefficients(simd, start).times(log).plus(costs)
     }
 
@@ -264,7 +302,8 @@ impl Differences {
         store(entries, &mut self.entries, start);
     }
 
-    /// Replaces the terms of a tile by its gradient.
+    /// Replaces the terms of a tile by its gradient, but for the class that is chosen in a row, whose
+    /// entry is given; `false` if those entries remain to be written.
     #[inline(always)]
     pub(crate) fn write<S: Simd, T: Float>(
         &self,
@@ -272,21 +311,25 @@ impl Differences {
         tile: &mut [T],
         spread: &TileSpread<'_>,
         least: f64,
-    ) {
+        chosen: [&PerRow; 2],
+    ) -> bool {
         let is_tiny = |factor: f64| factor != 0.0 && factor.abs() < least;
         let is_rare = |any, &factor| any | is_tiny(factor);
         if self.factor[0].iter().fold(false, is_rare) {
             self.write_rare(tile, spread);
-            return;
+            return false;
         }
         for start in (0..ROWS).step_by(T::LANES) {
             match spread {
-                TileSpread::Even(coefficient) => self.write_even(simd, tile, *coefficient, start),
+                TileSpread::Even(coefficient) => {
+                    self.write_even(simd, tile, *coefficient, start, chosen);
+                }
                 TileSpread::Listed(_) | TileSpread::Own(_) => {
-                    self.write_lanes(simd, tile, spread, start);
+                    self.write_lanes(simd, tile, spread, start, chosen);
                 }
             }
         }
+        true
     }
 
     /// The factors of as many rows as a vector has lanes, less the lift of the terms.
@@ -308,6 +351,7 @@ impl Differences {
         tile: &mut [T],
         coefficient: f64,
         start: usize,
+        chosen: [&PerRow; 2],
     ) {
         let [high, low] = self.per_term::<S, T>(simd, start);
         let factor = split::<S, T>(high, low);
@@ -320,12 +364,19 @@ impl Differences {
         let entries = T::narrow::<S>(widened::<S, T>(simd, &self.entries, start));
         let one = T::Vector::<S>::splat(simd, T::ONE);
         let is_usual = entries.simd_eq(one);
+        let [wanted, entry] = narrowed_pair::<S, T>(simd, chosen, start);
+        let mut number = T::Vector::<S>::splat(simd, T::ZERO);
         for class in tile.chunks_exact_mut(ROWS) {
             let term = &mut class[start..start + T::LANES];
             let x = T::Vector::<S>::from_slice(simd, term);
             let rest = x.fused_mul_add(factor.low, summand);
             let result = x.fused_mul_add(factor.high, rest);
-            is_usual.select(result, entries).store_slice(term);
+            let result = is_usual.select(result, entries);
+            number
+                .simd_eq(wanted)
+                .select(entry, result)
+                .store_slice(term);
+            number += one;
         }
     }
 
@@ -337,12 +388,15 @@ impl Differences {
         tile: &mut [T],
         spread: &TileSpread<'_>,
         start: usize,
+        chosen: [&PerRow; 2],
     ) {
         let [factor, factor_low] = self.per_term::<S, T>(simd, start);
         let [scale, scale_low] = each_widened::<S, T>(simd, &self.scale, start);
         let entries = T::narrow::<S>(widened::<S, T>(simd, &self.entries, start));
         let one = T::Vector::<S>::splat(simd, T::ONE);
         let is_usual = entries.simd_eq(one);
+        let [wanted, entry] = narrowed_pair::<S, T>(simd, chosen, start);
+        let mut class_number = T::Vector::<S>::splat(simd, T::ZERO);
         for (number, class) in tile.chunks_exact_mut(ROWS).enumerate() {
             let term = &mut class[start..start + T::LANES];
             let mut x = T::widen(T::Vector::<S>::from_slice(simd, term));
@@ -358,7 +412,10 @@ impl Differences {
                     x.fused_mul_add(factor, a.fused_mul_add(scale, rest))
                 };
             }
-            is_usual.select(T::narrow(x), entries).store_slice(term);
+            let result = is_usual.select(T::narrow(x), entries);
+            let is_chosen = class_number.simd_eq(wanted);
+            is_chosen.select(entry, result).store_slice(term);
+            class_number += one;
         }
     }
 
@@ -385,6 +442,20 @@ impl Differences {
     }
 }
 
+/// Two numbers of as many rows as a vector has lanes, as elements.
+#[inline(always)]
+fn narrowed_pair<S: Simd, T: Float>(
+    simd: S,
+    numbers: [&PerRow; 2],
+    start: usize,
+) -> [T::Vector<S>; 2] {
+    each(
+        numbers,
+        #[inline(always)]
+        |numbers| narrowed::<S, T>(simd, numbers, start),
+    )
+}
+
 /// Both parts of the numbers of as many rows as a vector has lanes.
 #[inline(always)]
 fn each_widened<S: Simd, T: Float>(
@@ -392,7 +463,8 @@ fn each_widened<S: Simd, T: Float>(
     [high, low]: &[PerRow; 2],
     start: usize,
 ) -> [T::Widened<S>; 2] {
-    [high, low].map(
+    each(
+        [high, low],
         #[inline(always)]
         |numbers| widened::<S, T>(simd, numbers, start),
     )

@@ -352,6 +352,17 @@ impl<T: Copy + 'static> Rows<'_, T> {
         first || self.len_of(row) > FIRST && self.find(row, condition).is_some()
     }
 
+    /// The elements of rows, if they lie one behind the other as they are.
+    #[inline(always)]
+    pub(crate) fn slice_of_rows(&self, rows: Range<usize>) -> Option<&[T]> {
+        assert!(rows.end <= self.count());
+        let len = rows.len() * self.len;
+        // SAFETY: so many elements lie one behind the other; those of no elements may be of an array
+        // without memory.
+        (len > 0 && self.blocks == 1 && self.are_plain() && self.is_contiguous())
+            .then(|| unsafe { std::slice::from_raw_parts(self.pointer(rows.start), len) })
+    }
+
     /// A row whose elements are of this type and lie one behind the other.
     #[inline(always)]
     pub(crate) fn slice_of<U: 'static>(&self, row: usize) -> Option<&[U]> {
@@ -375,30 +386,6 @@ impl<T: Copy + 'static> Rows<'_, T> {
             let place = self.encoding.offset(first, index as isize * self.stride);
             // SAFETY: the row exists and holds these elements.
             *element = f(unsafe { read(self.encoding, place) });
-        }
-    }
-
-    /// Fills `out` with a function of the elements of rows from `first` on, class by class: `width` places
-    /// for each class, the first of them for as many rows.
-    #[inline(always)]
-    pub(crate) fn for_each_column<U>(
-        &self,
-        first: usize,
-        rows: usize,
-        width: usize,
-        out: &mut [U],
-        f: impl Fn(T) -> U,
-    ) {
-        assert!(first + rows <= self.count() && self.blocks == 1);
-        assert!(rows <= width && out.len() == self.len * width);
-        assert!(self.stride != NESTED && self.mask.is_none());
-        for row in 0..rows {
-            let start = self.pointer(first + row);
-            for (class, column) in out.chunks_exact_mut(width).enumerate() {
-                let place = self.encoding.offset(start, class as isize * self.stride);
-                // SAFETY: the row exists and holds an element for each class.
-                column[row] = f(unsafe { read(self.encoding, place) });
-            }
         }
     }
 }
