@@ -52,7 +52,8 @@ def drawn(
     return random_indices(rng, x.shape, axis), options
 
 
-CLASSES = (1, 2, 3, 8, 9, 15, 16, 17, 33, 127, 128, 129)
+# Up to 16 or 48, by the instruction set, all classes are compared with the target.
+CLASSES = (1, 2, 3, 8, 9, 15, 16, 17, 33, 48, 49, 127, 128, 129)
 
 
 @by_kind
@@ -162,6 +163,27 @@ def test_a_bad_row_touches_no_other(kind: str, value: float, dtype: Float) -> No
     assert np.isfinite(loss)
     assert (grad[~others] == 0).all()
     assert np.isfinite(grad).all()
+
+
+def test_two_classes_of_any_size(dtype: Float) -> None:
+    """Two classes have a way of their own in tiles: ties, zeros of either sign, masks and NaNs."""
+    info = np.finfo(dtype)
+    sizes = (0.0, 1.0, 1 + info.eps, 30.0, 90.0, 105.0, 800.0, info.max / 4, info.tiny, np.inf)
+    values = [sign * size for size in sizes for sign in (1, -1)] + [np.nan]
+    x = np.asarray(list(itertools.product(values, repeat=2)), dtype)
+    targets = np.arange(len(x)) % 2
+
+    def results(logits: Array, classes: Array) -> list[Array]:
+        both = logitkit.cross_entropy_and_grad(logits, classes, reduction="none")
+        return [logitkit.softmax(logits), logitkit.log_softmax(logits), *both]
+
+    together = results(x, targets)
+    for row in range(len(x)):
+        alone = results(x[row : row + 1], targets[row : row + 1])
+        for got, want in zip(together, alone, strict=True):
+            np.testing.assert_allclose(
+                got[row], want[0], rtol=4 * float(info.eps), atol=2 * float(info.smallest_subnormal)
+            )
 
 
 def test_classes_that_do_not_count_may_be_infinite(dtype: Float) -> None:

@@ -49,7 +49,7 @@ impl<T> Ahead<T> {
 pub(crate) struct Chosen {
     /// The number of the class; NaN where there is none.
     pub(crate) classes: PerRow,
-    /// Its elements, before and after the tile was replaced by exponentials.
+    /// Its elements, before the tile was replaced by exponentials, and after if it was.
     pub(crate) logits: PerRow,
     pub(crate) terms: PerRow,
 }
@@ -114,10 +114,12 @@ impl<T: Float> Tile<'_, T> {
         simd.vectorize(
             #[inline(always)]
             || {
-                if has_wide_registers(simd) {
-                    self.each_lanes::<S, 2, 2, KEEP, false>(simd, found, &mut Chosen::none());
-                } else {
-                    self.each_lanes::<S, 1, 2, KEEP, false>(simd, found, &mut Chosen::none());
+                let none = &mut Chosen::none();
+                match (self.elements.len() / ROWS, has_wide_registers(simd)) {
+                    (2, true) => self.each_pair::<S, 4, KEEP, false>(simd, found, none),
+                    (2, false) => self.each_pair::<S, 2, KEEP, false>(simd, found, none),
+                    (_, true) => self.each_lanes::<S, 2, 2, KEEP, false>(simd, found, none),
+                    (_, false) => self.each_lanes::<S, 1, 2, KEEP, false>(simd, found, none),
                 }
             },
         );
@@ -133,12 +135,11 @@ impl<T: Float> Tile<'_, T> {
     ) {
         simd.vectorize(
             #[inline(always)]
-            || {
-                if has_wide_registers(simd) {
-                    self.each_lanes::<S, 2, 1, KEEP, true>(simd, found, chosen);
-                } else {
-                    self.each_lanes::<S, 1, 2, KEEP, true>(simd, found, chosen);
-                }
+            || match (self.elements.len() / ROWS, has_wide_registers(simd)) {
+                (2, true) => self.each_pair::<S, 4, KEEP, true>(simd, found, chosen),
+                (2, false) => self.each_pair::<S, 2, KEEP, true>(simd, found, chosen),
+                (_, true) => self.each_lanes::<S, 2, 1, KEEP, true>(simd, found, chosen),
+                (_, false) => self.each_lanes::<S, 1, 2, KEEP, true>(simd, found, chosen),
             },
         );
     }
@@ -179,6 +180,28 @@ impl<T: Float> Tile<'_, T> {
         }
     }
 
+    /// The same of two classes: that of the maximum needs no exponential.
+    #[inline(always)]
+    fn each_pair<S: Simd, const G: usize, const KEEP: bool, const CHOOSE: bool>(
+        &mut self,
+        simd: S,
+        found: &mut Normalizers,
+        chosen: &mut Chosen,
+    ) {
+        for start in (0..ROWS).step_by(G * T::LANES) {
+            let mut terms = TileTerms::<S, T, G>::of(simd, self.elements, start);
+            if CHOOSE {
+                terms.choose(simd, chosen, start);
+            }
+            (0..2).for_each(|class| fetch::<T, G>(self.ahead, class, start));
+            terms.add_pair::<KEEP, CHOOSE>(simd, self.elements, start);
+            if CHOOSE {
+                terms.store_chosen::<KEEP>(chosen, start);
+            }
+            terms.store(simd, found, start);
+        }
+    }
+
     #[inline(always)]
     fn lanes<S: Simd, const G: usize, const N: usize, const KEEP: bool, const CHOOSE: bool>(
         &mut self,
@@ -192,13 +215,7 @@ impl<T: Float> Tile<'_, T> {
             terms.choose(simd, chosen, start);
         }
         let ahead = self.ahead;
-        let fetch = |number| {
-            for group in 0..G {
-                for ahead in ahead.iter().flatten() {
-                    ahead.fetch(number, start + group * T::LANES);
-                }
-            }
-        };
+        let fetch = |number| fetch::<T, G>(ahead, number, start);
         let mut number = 0;
         let mut several = self.elements.chunks_exact_mut(N * ROWS);
         for classes in &mut several {
@@ -212,9 +229,19 @@ impl<T: Float> Tile<'_, T> {
             terms.add::<1, KEEP, CHOOSE>(simd, class, start);
         }
         if CHOOSE {
-            terms.store_chosen(chosen, start);
+            terms.store_chosen::<KEEP>(chosen, start);
         }
         terms.store(simd, found, start);
+    }
+}
+
+/// Fetches what is read and written next in place of `G` vectors of rows of a class.
+#[inline(always)]
+fn fetch<T: Float, const G: usize>(ahead: [Option<Ahead<T>>; 2], class: usize, start: usize) {
+    for ahead in ahead.iter().flatten() {
+        for group in 0..G {
+            ahead.fetch(class, start + group * T::LANES);
+        }
     }
 }
 
@@ -271,11 +298,13 @@ impl<S: Simd, T: Float, const G: usize> TileTerms<S, T, G> {
     }
 
     #[inline(always)]
-    fn store_chosen(&self, chosen: &mut Chosen, start: usize) {
+    fn store_chosen<const KEEP: bool>(&self, chosen: &mut Chosen, start: usize) {
         for group in 0..G {
             let start = start + group * T::LANES;
             store_widened::<S, T>(self.logit[group], &mut chosen.logits, start);
-            store_widened::<S, T>(self.term[group], &mut chosen.terms, start);
+            if KEEP {
+                store_widened::<S, T>(self.term[group], &mut chosen.terms, start);
+            }
         }
     }
 
@@ -302,17 +331,66 @@ impl<S: Simd, T: Float, const G: usize> TileTerms<S, T, G> {
             for (group, &term) in terms.iter().enumerate() {
                 self.sum[group].add::<T>(term.at_most(self.largest[group]));
                 self.largest[group] = term.at_least(self.largest[group]);
-                if CHOOSE {
-                    let is_it = self.class.simd_eq(self.chosen[group]);
-                    self.logit[group] = is_it.select(x[group], self.logit[group]);
-                    self.term[group] = is_it.select(term, self.term[group]);
-                }
-                if KEEP {
-                    let first = start + group * T::LANES;
-                    term.store_slice(&mut class[first..first + T::LANES]);
-                }
+                self.take::<KEEP, CHOOSE>(class, start, group, x[group], term);
             }
             self.class += T::Vector::<S>::splat(simd, T::ONE);
+        }
+    }
+
+    /// Adds both of two classes. The term of the lower is all that is summed, and both have it if they are
+    /// equal.
+    #[inline(always)]
+    fn add_pair<const KEEP: bool, const CHOOSE: bool>(
+        &mut self,
+        simd: S,
+        classes: &mut [T],
+        start: usize,
+    ) {
+        let mut x = [self.max; 2];
+        for (x, class) in x.iter_mut().zip(classes.chunks_exact(ROWS)) {
+            for (group, x) in x.iter_mut().enumerate() {
+                *x = Self::vector(simd, class, start, group);
+            }
+        }
+        // Not the minimum, which may pass over a NaN.
+        let mut lower = x[0];
+        for ((lower, second), max) in lower.iter_mut().zip(x[1]).zip(self.max) {
+            *lower = lower.simd_eq(max).select(second, *lower);
+        }
+        let [lower] = exp_difference([lower], self.max);
+        let of_max = T::Vector::<S>::splat(simd, T::from_f64(T::FORMAT.sum_lift_factor));
+        for (group, &term) in lower.iter().enumerate() {
+            self.sum[group].add::<T>(term);
+        }
+        for (x, class) in x.iter().zip(classes.chunks_exact_mut(ROWS)) {
+            for (group, &lower) in lower.iter().enumerate() {
+                let term = x[group].simd_eq(self.max[group]).select(of_max, lower);
+                self.take::<KEEP, CHOOSE>(class, start, group, x[group], term);
+            }
+            self.class += T::Vector::<S>::splat(simd, T::ONE);
+        }
+    }
+
+    /// Takes down an element and its term, if it is of the chosen class, and stores the term.
+    #[inline(always)]
+    fn take<const KEEP: bool, const CHOOSE: bool>(
+        &mut self,
+        class: &mut [T],
+        start: usize,
+        group: usize,
+        x: T::Vector<S>,
+        term: T::Vector<S>,
+    ) {
+        if CHOOSE {
+            let is_it = self.class.simd_eq(self.chosen[group]);
+            self.logit[group] = is_it.select(x, self.logit[group]);
+            if KEEP {
+                self.term[group] = is_it.select(term, self.term[group]);
+            }
+        }
+        if KEEP {
+            let first = start + group * T::LANES;
+            term.store_slice(&mut class[first..first + T::LANES]);
         }
     }
 

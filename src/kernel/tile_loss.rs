@@ -14,7 +14,7 @@ use crate::float::Float;
 use crate::simd::math::{Pair, nan_where_nan};
 use crate::simd::number::Number;
 use crate::simd::reduce::ProductSum;
-use crate::simd::{Vector, inlined_if_short};
+use crate::simd::{Vector, has_wide_registers, inlined_if_short};
 use crate::wide::Wide;
 
 /// The loss of a tile: of rows in which one class has a coefficient or, if that is `SPREAD`, all of them
@@ -23,13 +23,12 @@ pub(crate) struct TileLoss<'a, C, const GRADIENT: bool, const SPREAD: bool>(
     pub(crate) &'a LossKernel<'a, LogitsLoss, C, GRADIENT>,
 );
 
-/// Up to so many classes it takes less time to compare all of them with the target than to read the
-/// target's elements row by row.
-const MOST_COMPARED: usize = 48;
-
+/// Whether it takes less time to compare all classes with the target than to read and write the target's
+/// elements row by row.
 #[inline(always)]
-fn are_compared<T>(tile: &Tile<'_, T>) -> bool {
-    tile.elements.len() <= MOST_COMPARED * ROWS
+fn are_compared<S: Simd, T>(simd: S, tile: &Tile<'_, T>) -> bool {
+    let most = if has_wide_registers(simd) { 48 } else { 16 };
+    tile.elements.len() <= most * ROWS
 }
 
 /// What parts of the losses of eight rows are, less their weights, and those.
@@ -95,7 +94,7 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
             targets,
             chosen,
         } = numbers;
-        if are_compared(tile) {
+        if are_compared(simd, tile) {
             chosen.choose(simd, targets);
             tile.normalize_and_choose::<S, GRADIENT>(simd, normalizers, chosen);
         } else {
@@ -236,7 +235,7 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
         let least = tiny_factor::<T>() * T::FORMAT.sum_lift_factor;
         let chosen = [&rows.numbers.chosen.classes, &entries];
         let has_entries = differences.write(simd, tile.elements, spread, least, chosen);
-        if !has_entries || !are_compared(tile) {
+        if !has_entries || !are_compared(simd, tile) {
             rows.numbers.targets.write(tile, &entries);
         }
     }
@@ -273,7 +272,7 @@ fn write_gradient<S: Simd, T: Float>(
         rows.numbers.targets.write(tile, entries);
         return;
     }
-    if are_compared(tile) {
+    if are_compared(simd, tile) {
         write_multiples_and_entries(simd, tile, factors, &rows.numbers.chosen.classes, entries);
         return;
     }
