@@ -259,26 +259,22 @@ impl Coefficients for Plan<'_> {
 
     #[inline(always)]
     fn tile_targets(&self, first: usize, rows: usize, found: &mut TileTargets) {
+        if rows < ROWS {
+            *found = TileTargets::left_out();
+        }
+        match &self.sample_weight {
+            None => found.weight[..rows].fill(1.0),
+            Some(weights) => weights.values(first, &mut found.weight[..rows]),
+        }
         let Rowwise::Indices {
             rows: indices,
             ignored,
             ..
         } = &self.targets
         else {
-            *found = TileTargets::left_out();
-            for (row, weight) in found.weight[..rows].iter_mut().enumerate() {
-                *weight = self.row_weight(first + row);
-            }
             return;
         };
-        if rows < ROWS {
-            *found = TileTargets::left_out();
-        }
         indices.values(first, &mut found.class[..rows]);
-        match &self.sample_weight {
-            None => found.weight[..rows].fill(1.0),
-            Some(weights) => weights.values(first, &mut found.weight[..rows]),
-        }
         let (ignores, ignored) = (ignored.is_some(), ignored.unwrap_or(0));
         let last = self.last as i64;
         let counts_always = self.keep_empty || !self.is_sharp;
@@ -386,7 +382,8 @@ impl<'a> Rowwise<'a> {
     }
 }
 
-/// A tile of soft targets of so many classes, in `f64`, fits into the second cache.
+/// A tile of soft targets of so many classes, in `f64` and before and after it is turned, fits into the
+/// second cache.
 const MOST_SOFT: usize = 512;
 
 /// The sum of the weights of rows with class indices.

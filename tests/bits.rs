@@ -15,23 +15,23 @@ use ndarray::{Array, Array1, Array2, ArrayView2, Axis, Dimension};
 /// Digests of all results in f64, f32, f16 and bf16. A change that is meant to change bits changes
 /// them: the failing test prints the new ones.
 const RECORDED: [(&str, u64); 17] = [
-    ("softmax", 0xa75a_87ee_fc73_0c1f),
-    ("log_softmax", 0x11eb_0c63_924b_f03c),
-    ("logsumexp", 0x4f4e_8123_aad9_dd31),
-    ("softmax_vjp", 0x5d39_14f0_ea0d_fd2e),
-    ("log_softmax_vjp", 0x63c7_dfcd_a793_6499),
-    ("sigmoid", 0xb0a2_4470_cb9e_f64a),
-    ("log_sigmoid", 0xd2ce_8681_de3c_ba3b),
-    ("softplus", 0xdb5a_72ca_58f7_0edd),
-    ("top_k", 0x0b0a_9f05_ad4a_cec6),
-    ("perplexity", 0xb164_47e5_e465_d2cd),
-    ("cross_entropy", 0x998d_971f_e447_711c),
-    ("cross_entropy with options", 0xed14_9f11_84fb_f8aa),
-    ("nll_loss", 0xd30e_eb0c_99d3_6c28),
-    ("cross_entropy of soft targets", 0x2cef_abf8_1911_8c56),
-    ("categorical_cross_entropy", 0xb01b_ed56_be1e_fe94),
-    ("binary_cross_entropy_with_logits", 0x162a_d889_392e_e9a5),
-    ("binary_cross_entropy", 0x07a5_d55d_4949_a0a0),
+    ("softmax", 0x3967_97eb_0ca7_0316),
+    ("log_softmax", 0xd4d7_fb52_7de7_f365),
+    ("logsumexp", 0x9f94_8863_f0b8_09c9),
+    ("softmax_vjp", 0xec05_9b85_838b_a423),
+    ("log_softmax_vjp", 0xa017_e7be_5adf_e751),
+    ("sigmoid", 0x1e44_4f80_96ce_cb90),
+    ("log_sigmoid", 0xee5a_87d6_3860_5ac0),
+    ("softplus", 0xf8fd_0ecb_6502_da66),
+    ("top_k", 0x6d6c_8c2b_430f_f205),
+    ("perplexity", 0xc9d6_237c_7ad7_3952),
+    ("cross_entropy", 0x0cc2_a1d1_8fd7_5b03),
+    ("cross_entropy with options", 0xb84e_60ea_94c1_da91),
+    ("nll_loss", 0x8c4c_9240_916f_9d22),
+    ("cross_entropy of soft targets", 0xc353_e29f_51a7_55b1),
+    ("categorical_cross_entropy", 0xdf7a_1476_5ab4_d500),
+    ("binary_cross_entropy_with_logits", 0x376f_c175_f349_b8e9),
+    ("binary_cross_entropy", 0xcb14_1b4a_0896_44b4),
 ];
 
 /// Every tail of vectors of 4, 8 and 16 lanes, rows short and long, and enough of both for threads.
@@ -41,6 +41,8 @@ fn shapes() -> impl Iterator<Item = (usize, usize)> {
     few_rows
         .map(|classes| (3, classes))
         .chain(many_rows.map(|rows| (rows, 10)))
+        // Two classes have a way of their own, and what is done for 20 depends on the instruction set.
+        .chain([(70, 2), (70, 20)])
 }
 
 /// Numbers that depend on nothing but how many were drawn before.

@@ -240,3 +240,28 @@ def test_logits_and_their_sigmoid_agree(
     of_probs = logitkit.binary_cross_entropy(logitkit.sigmoid(z), targets, reduction=reduction)
     eps = float(np.finfo(dtype).eps)  # what the sigmoid near 1 rounds away is absolute
     np.testing.assert_allclose(of_logits, of_probs, rtol=8 * eps, atol=8 * eps)
+
+
+@pytest.mark.parametrize("every", [1, 7, 64])
+def test_neighbours_do_not_show(rng: np.random.Generator, dtype: Float, every: int) -> None:
+    """Several vectors are worked on at once, unless one of them holds what needs care."""
+    x = np.asarray(rng.normal(scale=20, size=333), dtype)
+    x[::every] = 75  # of float32, too far from 0 for the short way
+    x[5::every] = np.nan
+    labels = rng.integers(0, 2, x.size).astype(dtype)
+    labels[3::every] = 0.25
+    together = logitkit.binary_cross_entropy_with_logits_and_grad(x, labels, reduction="none")
+    others = [
+        (logitkit.sigmoid(x), logitkit.sigmoid),
+        (logitkit.softplus(x), logitkit.softplus),
+        (logitkit.log_sigmoid(x), logitkit.log_sigmoid),
+    ]
+    for at in range(x.size):
+        one = slice(at, at + 1)
+        alone = logitkit.binary_cross_entropy_with_logits_and_grad(
+            x[one], labels[one], reduction="none"
+        )
+        for got, want in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(got[one], want)
+        for got, function in others:
+            np.testing.assert_array_equal(got[one], function(x[one]))

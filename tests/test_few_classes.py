@@ -106,6 +106,14 @@ def test_other_options(reduction: str, kind: str, dtype: Float) -> None:
 
 
 @by_kind
+def test_full_tiles_after_partial_ones(kind: str, dtype: Float) -> None:
+    rng = rng_of("runs", kind)
+    x = random_logits(rng, (3, 5, 66), dtype)
+    targets, options = drawn(rng, x, kind, axis=1)
+    check_loss("cross_entropy", x, targets, 1, reduction="none", **options)
+
+
+@by_kind
 def test_second_derivatives(kind: str, dtype: Float) -> None:
     rng = rng_of("hessian", kind)
     x = random_logits(rng, (70, 6), dtype)
@@ -184,6 +192,40 @@ def test_two_classes_of_any_size(dtype: Float) -> None:
             np.testing.assert_allclose(
                 got[row], want[0], rtol=4 * float(info.eps), atol=2 * float(info.smallest_subnormal)
             )
+
+
+def test_rows_that_are_left_out_may_weigh_infinitely_much(dtype: Float) -> None:
+    x = random_logits(rng_of("infinite"), (70, 3), dtype)
+    targets = np.arange(70) % 3
+    counts = targets != 0
+    weight = np.asarray([np.inf, 1, 2], dtype)
+    plain = np.asarray([0, 1, 2], dtype)
+    want, want_grad = logitkit.cross_entropy_and_grad(x, targets, weight=plain)
+    by_index: dict[str, Any] = {"ignore_index": 0}
+    by_weight: dict[str, Any] = {"sample_weight": counts.astype(dtype)}
+    for options in (by_index, by_weight):
+        loss, grad = logitkit.cross_entropy_and_grad(x, targets, weight=weight, **options)
+        np.testing.assert_array_equal(loss, want)
+        np.testing.assert_array_equal(grad, want_grad)
+    # An index that is no class is not looked up.
+    ignored = np.where(counts, targets - 1, -100)
+    weight = np.asarray([1, 2, np.inf], dtype)
+    loss, grad = logitkit.cross_entropy_and_grad(x, ignored, weight=weight, ignore_index=-100)
+    assert np.isfinite(loss)
+    assert (grad[~counts] == 0).all()
+
+
+def test_smoothing_of_logits_that_are_large_or_nearly_equal() -> None:
+    rows = np.float32(
+        [
+            [1e30, 1e30 * (1 - 2**-23), 1e-30],
+            [-1e30, 1e30, 1],
+            [3e38, 3e38, 3e38],
+            [1000, np.nextafter(np.float32(1000), np.float32(0)), 1e-30],
+        ]
+    )
+    x = np.tile(rows, (20, 1))
+    check_loss("cross_entropy", x, np.arange(80) % 3, 1, reduction="none", label_smoothing=0.1)
 
 
 def test_classes_that_do_not_count_may_be_infinite(dtype: Float) -> None:

@@ -15,7 +15,7 @@ use super::binary_hessian;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
 use crate::simd::logistic::{
-    Logistic, Scale, is_moderate, is_ordinary, logistic, weighted_logistic,
+    Logistic, Scale, are_ordinary, is_moderate, logistic, weighted_logistic,
 };
 use crate::simd::math::{
     Pair, clip, exp, exp_pair, log_pair, log1p, log1p_pair, nan_where_nan, ordered_sum,
@@ -173,15 +173,7 @@ impl<S: Simd, L: BinaryLoss, T: Float, const K: usize, const WANTED: u8> VectorM
         let mut results = inputs[0];
         let is_whole = valid >= N * T::LANES;
         if L::CLASSES && is_whole && K == 2 && are_short(inputs[0], inputs[1]) {
-            let Settings {
-                loss, class_scale, ..
-            } = self.settings;
-            let classes =
-                loss.of_classes::<S, T::Vector<S>, N, false>(inputs[0], inputs[1], class_scale);
-            for (result, class) in results.iter_mut().zip(classes) {
-                *result = self.counted(class, None);
-            }
-            return results;
+            return self.short_classes(inputs[0], inputs[1]);
         }
         for (i, result) in results.iter_mut().enumerate() {
             let mut elements = Elements::new(each(
@@ -305,15 +297,32 @@ fn are_short<S: Simd, V: Vector<S>, const N: usize>(x: [V; N], target: [V; N]) -
             doubled.simd_eq(zero) | doubled.simd_eq(one + one)
         },
     );
-    let (mut classes, mut ordinary) = (are_classes[0], is_ordinary(x[0]));
-    for (is_class, x) in are_classes.iter().zip(x) {
-        classes &= *is_class;
-        ordinary &= is_ordinary(x);
+    let mut classes = are_classes[0];
+    for is_class in are_classes {
+        classes &= is_class;
     }
-    classes.all_true() && ordinary.all_true()
+    classes.all_true() && are_ordinary(x)
 }
 
 impl<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8> Block<S, T, L, WANTED> {
+    /// Elements whose targets are 0 or 1, and whose scores are ordinary.
+    #[inline(always)]
+    fn short_classes<const N: usize>(
+        &mut self,
+        x: [T::Vector<S>; N],
+        target: [T::Vector<S>; N],
+    ) -> [T::Vector<S>; N] {
+        let Settings {
+            loss, class_scale, ..
+        } = self.settings;
+        let classes = loss.of_classes::<S, T::Vector<S>, N, false>(x, target, class_scale);
+        let mut results = x;
+        for (result, class) in results.iter_mut().zip(classes) {
+            *result = self.counted(class, None);
+        }
+        results
+    }
+
     /// Elements whose targets are 0 or 1, and whose scores may be any; only those that `count` are summed.
     #[inline(always)]
     fn classes(
@@ -462,7 +471,19 @@ fn any_elements<S: Simd, T: Float, L: BinaryLoss, const WANTED: u8>(
         #[inline(always)]
         || {
             let mut block = Block::<S, T, L, WANTED> { settings, sum };
-            let result = if L::CLASSES {
+            let Elements {
+                x, target, weight, ..
+            } = elements;
+            let one = splat::<S, T>(x.token(), T::ONE);
+            // Each vector by itself, so that results do not depend on how many are taken at once.
+            let is_short = L::CLASSES
+                && !is_weighted
+                && weight.high.simd_eq(one).all_true()
+                && are_short([x], [target.high]);
+            let result = if is_short {
+                let [result] = block.short_classes([x], [target.high]);
+                result
+            } else if L::CLASSES {
                 block.mixed(elements, is_weighted)
             } else {
                 block.general(elements)

@@ -127,6 +127,16 @@ impl<T> Default for LossTotal<T> {
 }
 
 impl<T: Float> LossTotal<T> {
+    /// Adds a number that was rounded, and keeps what the sum lacks then.
+    #[inline(always)]
+    pub(crate) fn add_rounded(&mut self, loss: f64) {
+        let sum = Wide::sum(self.sum.high, loss);
+        self.sum = Wide {
+            high: sum.high,
+            low: self.sum.low + sum.low,
+        };
+    }
+
     #[inline(always)]
     pub(crate) fn add(&mut self, loss: Wide, unreduced: bool) {
         if unreduced {

@@ -116,8 +116,8 @@ impl<T: Float> Tile<'_, T> {
             || {
                 let none = &mut Chosen::none();
                 match (self.elements.len() / ROWS, has_wide_registers(simd)) {
-                    (2, true) => self.each_pair::<S, 4, KEEP, false>(simd, found, none),
-                    (2, false) => self.each_pair::<S, 2, KEEP, false>(simd, found, none),
+                    (2, true) => self.each_lanes::<S, 4, PAIR, KEEP, false>(simd, found, none),
+                    (2, false) => self.each_lanes::<S, 2, PAIR, KEEP, false>(simd, found, none),
                     (_, true) => self.each_lanes::<S, 2, 2, KEEP, false>(simd, found, none),
                     (_, false) => self.each_lanes::<S, 1, 2, KEEP, false>(simd, found, none),
                 }
@@ -136,8 +136,8 @@ impl<T: Float> Tile<'_, T> {
         simd.vectorize(
             #[inline(always)]
             || match (self.elements.len() / ROWS, has_wide_registers(simd)) {
-                (2, true) => self.each_pair::<S, 4, KEEP, true>(simd, found, chosen),
-                (2, false) => self.each_pair::<S, 2, KEEP, true>(simd, found, chosen),
+                (2, true) => self.each_lanes::<S, 4, PAIR, KEEP, true>(simd, found, chosen),
+                (2, false) => self.each_lanes::<S, 2, PAIR, KEEP, true>(simd, found, chosen),
                 (_, true) => self.each_lanes::<S, 2, 1, KEEP, true>(simd, found, chosen),
                 (_, false) => self.each_lanes::<S, 1, 2, KEEP, true>(simd, found, chosen),
             },
@@ -176,25 +176,16 @@ impl<T: Float> Tile<'_, T> {
         chosen: &mut Chosen,
     ) {
         for start in (0..ROWS).step_by(G * T::LANES) {
-            self.lanes::<S, G, N, KEEP, CHOOSE>(simd, start, found, chosen);
-        }
-    }
-
-    /// The same of two classes: that of the maximum needs no exponential.
-    #[inline(always)]
-    fn each_pair<S: Simd, const G: usize, const KEEP: bool, const CHOOSE: bool>(
-        &mut self,
-        simd: S,
-        found: &mut Normalizers,
-        chosen: &mut Chosen,
-    ) {
-        for start in (0..ROWS).step_by(G * T::LANES) {
             let mut terms = TileTerms::<S, T, G>::of(simd, self.elements, start);
             if CHOOSE {
                 terms.choose(simd, chosen, start);
             }
-            (0..2).for_each(|class| fetch::<T, G>(self.ahead, class, start));
-            terms.add_pair::<KEEP, CHOOSE>(simd, self.elements, start);
+            if N == PAIR {
+                (0..2).for_each(|class| fetch::<T, G>(self.ahead, class, start));
+                terms.add_pair::<KEEP, CHOOSE>(simd, self.elements, start);
+            } else {
+                self.add_each::<S, G, N, KEEP, CHOOSE>(simd, &mut terms, start);
+            }
             if CHOOSE {
                 terms.store_chosen::<KEEP>(chosen, start);
             }
@@ -203,17 +194,12 @@ impl<T: Float> Tile<'_, T> {
     }
 
     #[inline(always)]
-    fn lanes<S: Simd, const G: usize, const N: usize, const KEEP: bool, const CHOOSE: bool>(
+    fn add_each<S: Simd, const G: usize, const N: usize, const KEEP: bool, const CHOOSE: bool>(
         &mut self,
         simd: S,
+        terms: &mut TileTerms<S, T, G>,
         start: usize,
-        found: &mut Normalizers,
-        chosen: &mut Chosen,
     ) {
-        let mut terms = TileTerms::<S, T, G>::of(simd, self.elements, start);
-        if CHOOSE {
-            terms.choose(simd, chosen, start);
-        }
         let ahead = self.ahead;
         let fetch = |number| fetch::<T, G>(ahead, number, start);
         let mut number = 0;
@@ -228,12 +214,12 @@ impl<T: Float> Tile<'_, T> {
             number += 1;
             terms.add::<1, KEEP, CHOOSE>(simd, class, start);
         }
-        if CHOOSE {
-            terms.store_chosen::<KEEP>(chosen, start);
-        }
-        terms.store(simd, found, start);
     }
 }
+
+/// Stands for the number of classes at once where there are two, and both are added in a way of their own:
+/// that of the maximum needs no exponential. The other way is compiled for it, but never taken.
+const PAIR: usize = 0;
 
 /// Fetches what is read and written next in place of `G` vectors of rows of a class.
 #[inline(always)]

@@ -52,6 +52,7 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
             #[inline(always)]
             || coefficients.tile_spread(simd, tile.first, tile.rows, &mut scratch),
         );
+        // They are found in place: to move them would take as long.
         let mut sums = None;
         if let Some(spread) = &spread {
             let keep_empty = coefficients.keeps_empty();
@@ -143,8 +144,7 @@ impl<C: Coefficients, const GRADIENT: bool, const SPREAD: bool> TileLoss<'_, C, 
         } else if T::LANES == 8 {
             total.sum += sum.total();
         } else {
-            // Exact enough for the tiles of a grain.
-            total.sum.high += sum.total_rounded();
+            total.add_rounded(sum.total_rounded());
         }
     }
 

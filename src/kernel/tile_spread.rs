@@ -78,10 +78,10 @@ impl<'a> TileSpread<'a> {
 
 /// What the coefficients of each row add up to, each in two parts.
 pub(crate) struct TileSums {
-    /// `sum_c a_c (max - x_c)`, or where all coefficients are alike `sum_c x_c`.
+    /// `sum_c a_c (max - x_c)`, or `sum_c x_c` beside what is `alike`.
     costs: [PerRow; 2],
-    /// The coefficient and how many have it, if all are alike and the sums of `f32`: what cancels between
-    /// the maxima and the logits is exact in `f64`.
+    /// The coefficient and how many have it, if all are alike and the logits are `f32`: what cancels between
+    /// the maxima and those is exact in `f64`, or nothing beside what is left.
     alike: Option<[f64; 2]>,
     /// `sum_c a_c`.
     coefficients: [PerRow; 2],

@@ -258,8 +258,11 @@ impl<T: Copy + 'static> Rows<'_, T> {
         assert!(rows.end <= self.count() && self.len > 0);
         let follow =
             matches!(self.outer.as_slice(), [] | [(_, 1)]) && self.encoding == Encoding::Own;
-        // SAFETY: so many rows exist, and their first elements lie one behind the other.
-        follow.then(|| unsafe { std::slice::from_raw_parts(self.pointer(rows.start), rows.len()) })
+        debug_assert!(self.mask.is_none());
+        // SAFETY: so many rows exist, and their first elements lie one behind the other; those of no rows
+        // may be of an array without memory.
+        (follow && !rows.is_empty())
+            .then(|| unsafe { std::slice::from_raw_parts(self.pointer(rows.start), rows.len()) })
     }
 
     /// The first elements of rows from `first` on.

@@ -90,7 +90,8 @@ pub(crate) fn write_blocks<'a, 'b: 'a, T: Float, const K: usize, Kernel: RowKern
 pub(crate) trait ValueKernel<T>: Sync {
     type Total: Default + Send;
 
-    /// Takes the numbers of rows from `first` on. Implementations are `#[inline(always)]`.
+    /// Takes the numbers of rows from `first` on, which may be the caller's memory: another thread may change
+    /// them between two reads. Implementations are `#[inline(always)]`.
     fn values<S: Simd>(&self, simd: S, first: usize, values: &[T], total: &mut Self::Total);
 }
 

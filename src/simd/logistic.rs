@@ -140,7 +140,7 @@ pub(crate) fn is_moderate<S: Simd, V: Vector<S>>(z: V) -> V::Mask {
 
 /// Where `e^-|z|` and its last bit are normal numbers: no NaN, no infinity, nothing far from 0.
 #[inline(always)]
-pub(crate) fn is_ordinary<S: Simd, V: Vector<S>>(z: V) -> V::Mask {
+fn is_ordinary<S: Simd, V: Vector<S>>(z: V) -> V::Mask {
     let f = format::<S, V>();
     let limit = -f.normal - 0.7 * f64::from(f.significand_bits);
     z.abs()
@@ -149,7 +149,7 @@ pub(crate) fn is_ordinary<S: Simd, V: Vector<S>>(z: V) -> V::Mask {
 
 /// Whether all lanes are ordinary.
 #[inline(always)]
-fn are_ordinary<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> bool {
+pub(crate) fn are_ordinary<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> bool {
     let mut all = is_ordinary(z[0]);
     for z in z {
         all &= is_ordinary(z);
@@ -365,11 +365,12 @@ impl<S: Simd, V: Vector<S>, const RARE: bool> Exponential<S, V, RARE> {
     /// `e^-|z|` of several vectors.
     #[inline(always)]
     fn of_minus_each<const N: usize>(z: [V; N]) -> [Self; N] {
-        each(
-            z,
-            #[inline(always)]
-            |z| Self::of_minus(z.abs()),
-        )
+        let first = Self::of_minus(z[0].abs());
+        let mut all = [first; N];
+        for (one, z) in all[1..].iter_mut().zip(&z[1..]) {
+            *one = Self::of_minus(z.abs());
+        }
+        all
     }
 
     /// For `a >= 0`.

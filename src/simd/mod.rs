@@ -62,10 +62,9 @@ pub(crate) fn each<A: Copy, B: Copy, const N: usize>(
     vectors: [A; N],
     function: impl Fn(A) -> B,
 ) -> [B; N] {
-    // That of the first is made twice, of which the compiler leaves one.
     let mut results = [function(vectors[0]); N];
-    for (result, vector) in results.iter_mut().zip(vectors) {
-        *result = function(vector);
+    for (result, vector) in results[1..].iter_mut().zip(&vectors[1..]) {
+        *result = function(*vector);
     }
     results
 }
