@@ -216,13 +216,14 @@ def test_rows_that_are_left_out_may_weigh_infinitely_much(dtype: Float) -> None:
 
 
 def test_smoothing_of_logits_that_are_large_or_nearly_equal() -> None:
-    rows = np.float32(
+    rows = np.asarray(
         [
             [1e30, 1e30 * (1 - 2**-23), 1e-30],
             [-1e30, 1e30, 1],
             [3e38, 3e38, 3e38],
             [1000, np.nextafter(np.float32(1000), np.float32(0)), 1e-30],
-        ]
+        ],
+        np.float32,
     )
     x = np.tile(rows, (20, 1))
     check_loss("cross_entropy", x, np.arange(80) % 3, 1, reduction="none", label_smoothing=0.1)
