@@ -14,12 +14,12 @@ use super::RowKernel;
 use super::binary_hessian;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
+use crate::simd::logarithm::{log_pair, log1p, log1p_pair};
 use crate::simd::logistic::{
     Logistic, Scale, are_ordinary, is_moderate, logistic, weighted_logistic,
 };
 use crate::simd::math::{
-    Pair, clip, exp, exp_pair, log_pair, log1p, log1p_pair, nan_where_nan, ordered_sum,
-    over_one_plus, two_sum,
+    Pair, clip, exp, exp_pair, nan_where_nan, ordered_sum, over_one_plus, two_sum,
 };
 use crate::simd::reduce::{ProductSum, partial};
 use crate::simd::{Vector, each, has_wide_registers};

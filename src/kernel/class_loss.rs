@@ -17,7 +17,7 @@ use super::tile_loss::TileLoss;
 use super::tile_spread::TileSpread;
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::log_wide;
+use crate::simd::logarithm::log_wide;
 use crate::simd::reduce::max;
 use crate::wide::Wide;
 

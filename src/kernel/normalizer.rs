@@ -10,9 +10,8 @@ use fearless_simd::{ExtractToken, Select, Simd, SimdBase, SimdMask, f64x8};
 use super::lane::{Fetch, Lane, RowMap, from_element, sum_row};
 use crate::float::Float;
 use crate::simd::Vector;
-use crate::simd::math::{
-    ScaledExp, ShiftedExp, exp_reduced_by, exp_wide, log1p, log1p_wide, reduce_wide,
-};
+use crate::simd::logarithm::{log1p, log1p_wide};
+use crate::simd::math::{ScaledExp, ShiftedExp, exp_reduced_by, exp_wide, reduce_wide};
 use crate::simd::reduce::{FETCHED, TermSum, max, partial};
 use crate::wide::Wide;
 

@@ -7,7 +7,8 @@ use super::class_loss::{ClassLoss, RowTarget};
 use super::lane::Lane;
 use super::spread::{Spread, replace_each, sums};
 use crate::float::Float;
-use crate::simd::math::{clip, log_pair, log_wide};
+use crate::simd::logarithm::{log_pair, log_wide};
+use crate::simd::math::clip;
 use crate::wide::Wide;
 
 /// The sum of what all classes of a row cost, times their coefficients.

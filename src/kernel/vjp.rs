@@ -5,7 +5,8 @@ use fearless_simd::{ExtractToken, Simd, SimdBase, f64x8};
 use super::RowKernel;
 use super::lane::{Lane, VectorMap};
 use crate::float::Float;
-use crate::simd::math::{ShiftedExp, log_wide, nan_where_nan, two_sum};
+use crate::simd::logarithm::log_wide;
+use crate::simd::math::{ShiftedExp, nan_where_nan, two_sum};
 use crate::simd::reduce::{DotSum, partial, prefetch};
 use crate::wide::Wide;
 

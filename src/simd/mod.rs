@@ -5,6 +5,7 @@
 
 pub(crate) mod encoding;
 pub(crate) mod level;
+pub(crate) mod logarithm;
 pub(crate) mod logistic;
 pub(crate) mod math;
 pub(crate) mod number;

@@ -8,7 +8,8 @@ use std::marker::PhantomData;
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8, mask64x8};
 
 use super::each;
-use super::math::{Pair, log1p_each, log1p_pair, ordered_sum, product, quotient, two_sum};
+use super::logarithm::{log1p_each, log1p_pair};
+use super::math::{Pair, ordered_sum, product, quotient, two_sum};
 use crate::float::Float;
 
 /// Eight numbers, for results of type `T`. Relative errors are below `2^-50` for `f32` and `2^-100`

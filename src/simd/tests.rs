@@ -15,6 +15,7 @@ use fearless_simd::{Simd, SimdBase};
 use oracle::Real;
 
 use super::level::Instructions;
+use super::logarithm;
 use super::logistic::{self, Scale};
 use super::math::{self, Pair, ScaledExp, ShiftedExp};
 use super::{Task, dispatch};
@@ -203,8 +204,8 @@ fn single<S: Simd, V: super::Vector<S>>(high: V) -> Pair<V> {
 }
 
 function!(Exp, |a, b| math::exp_pair(a));
-function!(Log, |a, b| math::log_pair(a));
-function!(Log1p, |a, b| math::log1p_pair(a));
+function!(Log, |a, b| logarithm::log_pair(a));
+function!(Log1p, |a, b| logarithm::log1p_pair(a));
 function!(Sigmoid, |a, b| {
     let [result] = logistic::sigmoid([a.high]);
     single(result)
