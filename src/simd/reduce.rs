@@ -93,15 +93,19 @@ fn lanes_sum<S: Simd>(lanes: f64x8<S>) -> f64 {
 /// The sum over the lanes of `high` and their rounding errors in `low`, by halves.
 #[inline(always)]
 fn lanes_total<S: Simd>(high: f64x8<S>, low: f64x8<S>) -> Wide {
-    let (mut high, mut low) = (*high.as_array(), *low.as_array());
-    for width in [4, 2, 1] {
-        for lane in 0..width {
-            let sum = Wide::sum(high[lane], high[lane + width]);
-            high[lane] = sum.high;
-            low[lane] = low[lane] + low[lane + width] + sum.low;
-        }
+    let simd = high.token();
+    let ((a, b), (a_low, b_low)) = (simd.split_f64x8(high), simd.split_f64x8(low));
+    let four = two_sum(a, b);
+    let low = (a_low + b_low) + four.low;
+    let ((a, b), (a_low, b_low)) = (simd.split_f64x4(four.high), simd.split_f64x4(low));
+    let two = two_sum(a, b);
+    let low = (a_low + b_low) + two.low;
+    let sum = Wide::sum(two.high[0], two.high[1]);
+    // The errors of an infinite sum are NaN and mean nothing.
+    if !sum.high.is_finite() {
+        return Wide::new(sum.high);
     }
-    Wide::ordered_sum(high[0], low[0])
+    Wide::ordered_sum(sum.high, (low[0] + low[1]) + sum.low)
 }
 
 /// A sum of products that keeps the rounding errors of both.
@@ -138,8 +142,8 @@ impl<S: Simd> ProductSum<S> {
 
     /// The sum over the lanes of what was added with one rounding, in a fixed order.
     #[inline(always)]
-    pub(crate) fn total_rounded(self) -> f64 {
-        lanes_sum(self.sum)
+    pub(crate) fn total_rounded(self) -> Wide {
+        lanes_total(self.sum, f64x8::splat(self.sum.token(), 0.0))
     }
 
     /// Adds terms: those of `f32` to `f64` lanes, which is exact enough for thousands of them.
