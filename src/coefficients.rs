@@ -191,6 +191,15 @@ impl<'a> Plan<'a> {
         self.sample_weight.as_ref().map_or(1.0, |w| w.value(row))
     }
 
+    /// The sample weights of rows from `first` on.
+    #[inline(always)]
+    fn row_weights(&self, first: usize, weights: &mut [f64]) {
+        match &self.sample_weight {
+            None => weights.fill(1.0),
+            Some(rows) => rows.values(first, weights),
+        }
+    }
+
     #[inline(always)]
     fn class(&self, index: i64) -> usize {
         (index as usize).min(self.last)
@@ -262,10 +271,7 @@ impl Coefficients for Plan<'_> {
         if rows < ROWS {
             *found = TileTargets::left_out();
         }
-        match &self.sample_weight {
-            None => found.weight[..rows].fill(1.0),
-            Some(weights) => weights.values(first, &mut found.weight[..rows]),
-        }
+        self.row_weights(first, &mut found.weight[..rows]);
         let Rowwise::Indices {
             rows: indices,
             ignored,
@@ -400,10 +406,7 @@ impl ValueKernel<i64> for WeightSum<'_, '_> {
         // Numbers that were written one by one are not to be read at once by a vector.
         for (block, indices) in indices.chunks(ROWS).enumerate() {
             let (mut weights, mut class_weights) = ([0.0; ROWS], [1.0; ROWS]);
-            match &plan.sample_weight {
-                None => weights[..indices.len()].fill(1.0),
-                Some(rows) => rows.values(first + block * ROWS, &mut weights[..indices.len()]),
-            }
+            plan.row_weights(first + block * ROWS, &mut weights[..indices.len()]);
             if let Some(weight) = plan.mixing.weight {
                 for (class_weight, &index) in class_weights.iter_mut().zip(indices) {
                     *class_weight = weight[plan.class(index)];

@@ -125,6 +125,34 @@ pub(crate) fn store<S: Simd>(vector: f64x8<S>, numbers: &mut PerRow, start: usiz
     vector.store_slice(&mut numbers[start..start + 8]);
 }
 
+/// The numbers of as many rows as a vector has lanes.
+#[inline(always)]
+pub(crate) fn widened<S: Simd, T: Float>(simd: S, numbers: &PerRow, start: usize) -> T::Widened<S> {
+    let mut wide = T::widen(T::Vector::<S>::splat(simd, T::ZERO));
+    for (part, eight) in wide.as_mut().iter_mut().enumerate() {
+        *eight = load(simd, numbers, start + part * 8);
+    }
+    wide
+}
+
+/// The same as elements.
+#[inline(always)]
+pub(crate) fn narrowed<S: Simd, T: Float>(simd: S, numbers: &PerRow, start: usize) -> T::Vector<S> {
+    T::narrow(widened::<S, T>(simd, numbers, start))
+}
+
+/// Elements as the numbers of as many rows.
+#[inline(always)]
+pub(crate) fn store_widened<S: Simd, T: Float>(
+    vector: T::Vector<S>,
+    numbers: &mut PerRow,
+    start: usize,
+) {
+    for (part, &eight) in T::widen(vector).as_ref().iter().enumerate() {
+        store(eight, numbers, start + part * 8);
+    }
+}
+
 impl<S: Simd, T: Float> EightRows<S, T> {
     /// The log-sum-exp from the logarithm of `1 + T`, always in two parts: less an element it may leave
     /// the second alone. NaN without a finite maximum.

@@ -4,10 +4,10 @@
 //! row at a time would not. Here belong the form of a tile and the sums over its classes; what is
 //! made of them stands with each operation.
 
-use fearless_simd::{Select, Simd, SimdBase, f64x8};
+use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
 use super::RowKernel;
-use super::rows::{EightRows, Halves, Logs, Normalizers, PerRow, ROWS, load, store};
+use super::rows::{EightRows, Halves, Logs, Normalizers, PerRow, ROWS, narrowed, store_widened};
 use super::tile_gradient::TileTargets;
 use crate::float::Float;
 use crate::simd::math::{Pair, exp_difference};
@@ -52,6 +52,34 @@ pub(crate) struct Chosen {
     /// Its elements, before the tile was replaced by exponentials, and after if it was.
     pub(crate) logits: PerRow,
     pub(crate) terms: PerRow,
+}
+
+/// What stands in the place of other results in the chosen classes, class after class.
+pub(crate) struct ChosenEntries<S: Simd, T: Float> {
+    /// The class that comes next.
+    class: T::Vector<S>,
+    chosen: T::Vector<S>,
+    entry: T::Vector<S>,
+}
+
+impl<S: Simd, T: Float> ChosenEntries<S, T> {
+    /// Of as many rows as a vector has lanes, from the numbers of the classes and the entries.
+    #[inline(always)]
+    pub(crate) fn of(simd: S, [classes, entries]: [&PerRow; 2], start: usize) -> Self {
+        Self {
+            class: T::Vector::<S>::splat(simd, T::ZERO),
+            chosen: narrowed::<S, T>(simd, classes, start),
+            entry: narrowed::<S, T>(simd, entries, start),
+        }
+    }
+
+    /// The results of the next class, but for rows in which it is chosen.
+    #[inline(always)]
+    pub(crate) fn or(&mut self, results: T::Vector<S>) -> T::Vector<S> {
+        let is_it = self.class.simd_eq(self.chosen);
+        self.class += T::Vector::<S>::splat(results.token(), T::ONE);
+        is_it.select(self.entry, results)
+    }
 }
 
 /// A kernel that also works on tiles.
@@ -395,23 +423,5 @@ impl<S: Simd, T: Float, const G: usize> TileTerms<S, T, G> {
                 found.set_eight(start + part * 8, EightRows { max, others });
             }
         }
-    }
-}
-
-/// Numbers of as many rows as a vector has lanes, as elements.
-#[inline(always)]
-pub(crate) fn narrowed<S: Simd, T: Float>(simd: S, numbers: &PerRow, start: usize) -> T::Vector<S> {
-    let mut wide = T::widen(T::Vector::<S>::splat(simd, T::ZERO));
-    for (part, eight) in wide.as_mut().iter_mut().enumerate() {
-        *eight = load(simd, numbers, start + part * 8);
-    }
-    T::narrow(wide)
-}
-
-/// The other way.
-#[inline(always)]
-fn store_widened<S: Simd, T: Float>(vector: T::Vector<S>, numbers: &mut PerRow, start: usize) {
-    for (part, &eight) in T::widen(vector).as_ref().iter().enumerate() {
-        store(eight, numbers, start + part * 8);
     }
 }

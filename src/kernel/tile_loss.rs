@@ -7,7 +7,7 @@ use super::hessian;
 use super::normalizer::tiny_factor;
 use super::rows::{EightRows, Halves, PerRow, ROWS, load, store};
 use super::softmax::multiple;
-use super::tile::{RowNumbers, Tile, narrowed};
+use super::tile::{ChosenEntries, RowNumbers, Tile};
 use super::tile_gradient::TileGradient;
 use super::tile_spread::{Differences, TileSpread, TileSums};
 use crate::float::Float;
@@ -273,7 +273,8 @@ fn write_gradient<S: Simd, T: Float>(
         return;
     }
     if are_compared(simd, tile) {
-        write_multiples_and_entries(simd, tile, factors, &rows.numbers.chosen.classes, entries);
+        let chosen = [&rows.numbers.chosen.classes, entries];
+        write_multiples_and_entries(simd, tile, factors, chosen);
         return;
     }
     tile.each_class(
@@ -304,20 +305,16 @@ fn write_multiples_and_entries<S: Simd, T: Float>(
     simd: S,
     tile: &mut Tile<'_, T>,
     factors: &Halves<T>,
-    chosen: &PerRow,
-    entries: &PerRow,
+    chosen: [&PerRow; 2],
 ) {
     for start in (0..ROWS).step_by(T::LANES) {
         let factor = factors.vectors(simd, start);
-        let wanted = narrowed::<S, T>(simd, chosen, start);
-        let entry = narrowed::<S, T>(simd, entries, start);
-        let mut number = T::Vector::<S>::splat(simd, T::ZERO);
+        let mut chosen = ChosenEntries::<S, T>::of(simd, chosen, start);
         for class in tile.elements.chunks_exact_mut(ROWS) {
             let x = &mut class[start..start + T::LANES];
             let term = T::Vector::<S>::from_slice(simd, x);
             let product = multiple_or_nothing::<S, T>(term, factor);
-            number.simd_eq(wanted).select(entry, product).store_slice(x);
-            number += T::Vector::<S>::splat(simd, T::ONE);
+            chosen.or(product).store_slice(x);
         }
     }
 }

@@ -5,9 +5,9 @@
 
 use fearless_simd::{ExtractToken, Select, Simd, SimdBase, f64x8};
 
-use super::rows::{PerRow, ROWS, load, split, store};
+use super::rows::{PerRow, ROWS, load, narrowed, split, store, widened};
 use super::spread::Mixing;
-use super::tile::narrowed;
+use super::tile::ChosenEntries;
 use super::tile_gradient::TileTargets;
 use crate::float::Float;
 use crate::simd::math::Pair;
@@ -361,22 +361,17 @@ impl Differences {
             *high = high.fused_mul_add(coefficient, *low * coefficient);
         }
         let summand = T::narrow::<S>(summand);
-        let entries = T::narrow::<S>(widened::<S, T>(simd, &self.entries, start));
+        let entries = narrowed::<S, T>(simd, &self.entries, start);
         let one = T::Vector::<S>::splat(simd, T::ONE);
         let is_usual = entries.simd_eq(one);
-        let [wanted, entry] = narrowed_pair::<S, T>(simd, chosen, start);
-        let mut number = T::Vector::<S>::splat(simd, T::ZERO);
+        let mut chosen = ChosenEntries::<S, T>::of(simd, chosen, start);
         for class in tile.chunks_exact_mut(ROWS) {
             let term = &mut class[start..start + T::LANES];
             let x = T::Vector::<S>::from_slice(simd, term);
             let rest = x.fused_mul_add(factor.low, summand);
             let result = x.fused_mul_add(factor.high, rest);
             let result = is_usual.select(result, entries);
-            number
-                .simd_eq(wanted)
-                .select(entry, result)
-                .store_slice(term);
-            number += one;
+            chosen.or(result).store_slice(term);
         }
     }
 
@@ -392,11 +387,10 @@ impl Differences {
     ) {
         let [factor, factor_low] = self.per_term::<S, T>(simd, start);
         let [scale, scale_low] = each_widened::<S, T>(simd, &self.scale, start);
-        let entries = T::narrow::<S>(widened::<S, T>(simd, &self.entries, start));
+        let entries = narrowed::<S, T>(simd, &self.entries, start);
         let one = T::Vector::<S>::splat(simd, T::ONE);
         let is_usual = entries.simd_eq(one);
-        let [wanted, entry] = narrowed_pair::<S, T>(simd, chosen, start);
-        let mut class_number = T::Vector::<S>::splat(simd, T::ZERO);
+        let mut chosen = ChosenEntries::<S, T>::of(simd, chosen, start);
         for (number, class) in tile.chunks_exact_mut(ROWS).enumerate() {
             let term = &mut class[start..start + T::LANES];
             let mut x = T::widen(T::Vector::<S>::from_slice(simd, term));
@@ -413,9 +407,7 @@ impl Differences {
                 };
             }
             let result = is_usual.select(T::narrow(x), entries);
-            let is_chosen = class_number.simd_eq(wanted);
-            is_chosen.select(entry, result).store_slice(term);
-            class_number += one;
+            chosen.or(result).store_slice(term);
         }
     }
 
@@ -442,20 +434,6 @@ impl Differences {
     }
 }
 
-/// Two numbers of as many rows as a vector has lanes, as elements.
-#[inline(always)]
-fn narrowed_pair<S: Simd, T: Float>(
-    simd: S,
-    numbers: [&PerRow; 2],
-    start: usize,
-) -> [T::Vector<S>; 2] {
-    each(
-        numbers,
-        #[inline(always)]
-        |numbers| narrowed::<S, T>(simd, numbers, start),
-    )
-}
-
 /// Both parts of the numbers of as many rows as a vector has lanes.
 #[inline(always)]
 fn each_widened<S: Simd, T: Float>(
@@ -468,14 +446,4 @@ fn each_widened<S: Simd, T: Float>(
         #[inline(always)]
         |numbers| widened::<S, T>(simd, numbers, start),
     )
-}
-
-/// The numbers of as many rows as a vector has lanes.
-#[inline(always)]
-fn widened<S: Simd, T: Float>(simd: S, numbers: &PerRow, start: usize) -> T::Widened<S> {
-    let mut wide = T::widen(T::Vector::<S>::splat(simd, T::ZERO));
-    for (part, eight) in wide.as_mut().iter_mut().enumerate() {
-        *eight = load(simd, numbers, start + part * 8);
-    }
-    wide
 }

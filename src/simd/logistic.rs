@@ -58,11 +58,7 @@ pub(crate) fn sigmoid<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> [V; N
             || sigmoid_of::<S, V, N, false>(z),
         )
     } else {
-        let mut results = z;
-        for result in &mut results {
-            *result = rare_sigmoid(*result);
-        }
-        results
+        each(z, rare_sigmoid)
     }
 }
 
@@ -85,11 +81,7 @@ pub(crate) fn softplus<S: Simd, V: Vector<S>, const N: usize>(z: [V; N]) -> [V; 
             || softplus_of::<S, V, N, false>(z),
         )
     } else {
-        let mut results = z;
-        for result in &mut results {
-            *result = rare_softplus(*result);
-        }
-        results
+        each(z, rare_softplus)
     }
 }
 
@@ -365,12 +357,11 @@ impl<S: Simd, V: Vector<S>, const RARE: bool> Exponential<S, V, RARE> {
     /// `e^-|z|` of several vectors.
     #[inline(always)]
     fn of_minus_each<const N: usize>(z: [V; N]) -> [Self; N] {
-        let first = Self::of_minus(z[0].abs());
-        let mut all = [first; N];
-        for (one, z) in all[1..].iter_mut().zip(&z[1..]) {
-            *one = Self::of_minus(z.abs());
-        }
-        all
+        each(
+            z,
+            #[inline(always)]
+            |z| Self::of_minus(z.abs()),
+        )
     }
 
     /// For `a >= 0`.
